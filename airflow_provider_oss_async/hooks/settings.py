@@ -6,10 +6,11 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 from urllib.parse import urlsplit
 
 from airflow_provider_oss_async.exceptions import OSSConnectionError
+from airflow_provider_oss_async.jobs.imm import imm_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -259,19 +260,18 @@ class _Reader:
         if self.official:
             return self.text("endpoint")
         host = (self.conn.host or "").strip() or self.text("endpoint")
-        if not host or not self.conn.port:
-            return host
         scheme, separator, name = host.rpartition("://")
         # Airflow takes the brackets off an IPv6 address.
         name = f"[{name}]" if ":" in name and _ip(name) else name
-        return f"{scheme}{separator}{name}:{self.conn.port}"
+        port = f":{self.conn.port}" if name and self.conn.port else ""
+        return f"{scheme}{separator}{name}{port}"
 
     def settings(self, region: str, imm_project: str) -> ConnectionSettings:
         endpoint = self.url("host (OSS endpoint)", self.endpoint())
         standard = _OSS_HOST.fullmatch(host_of(endpoint))
         if standard and standard["bucket"]:
             self.problems.append(
-                "host (OSS endpoint): must not begin with a bucket name, which belongs into schema (default bucket)"
+                "host (OSS endpoint): must not begin with a bucket; schema (default bucket) is for that"
             )
         network = self.choice("network", get_args(Network))
         if not network:
@@ -291,7 +291,7 @@ class _Reader:
             "bucket": bucket,
             "imm_project": imm_project or self.text("imm_project"),
             "imm_endpoint": self.url("imm_endpoint", self.text("imm_endpoint"))
-            or f"https://imm{'-vpc' if network == 'internal' else ''}.{region}.aliyuncs.com",
+            or f"https://{imm_endpoint(region, cast('Network', network))}",
             # Inside a VPC, SMQ is there over http alone.
             "smq_endpoint": self.url(
                 "smq_endpoint",

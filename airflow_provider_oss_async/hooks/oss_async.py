@@ -1,0 +1,172 @@
+"""The hook: an Airflow connection, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_oss_async.hooks.credentials import credentials_source, sdk_provider
+from airflow_provider_oss_async.hooks.services import open_services, sdk_config, sync_session
+from airflow_provider_oss_async.hooks.settings import read_settings
+from airflow_provider_oss_async.process.uri import ObjectURI
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import requests
+    from airflow.sdk import Connection
+    from alibabacloud_oss_v2 import Client
+    from alibabacloud_oss_v2.aio import AsyncClient
+
+    from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+
+
+class OSSAsyncHook(BaseHook):
+    """Alibaba Cloud OSS, and IMM and SMQ beside it, through an Airflow connection.
+
+    As a context manager it closes its synchronous client at the end.
+
+    :param oss_conn_id: connection of type ``oss_async``, or one of the official Alibaba provider
+        (``oss``, ``alibaba_cloud``).
+    :param region: takes the place of the connection's region.
+    :param imm_project: takes the place of the connection's IMM project.
+    """
+
+    conn_name_attr = "oss_conn_id"
+    default_conn_name = "oss_async_default"
+    conn_type = "oss_async"
+    hook_name = "Alibaba Cloud OSS (async processing)"
+
+    def __init__(
+        self,
+        oss_conn_id: str = default_conn_name,
+        *,
+        region: str | None = None,
+        imm_project: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.oss_conn_id = oss_conn_id
+        self.region = region
+        self.imm_project = imm_project
+        self._settings: ConnectionSettings | None = None
+        self._client: Client | None = None
+        self._session: requests.Session | None = None
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """What the connection says, looked up once. A coroutine awaits :meth:`aget_settings` instead.
+
+        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        """
+        return self._settings or self._read(self._look_up())
+
+    async def aget_settings(self) -> ConnectionSettings:
+        """Return :attr:`settings` without blocking the event loop.
+
+        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        """
+        if self._settings is not None:
+            return self._settings
+        from airflow.sdk import Connection
+
+        if hasattr(Connection, "aextra_dejson"):
+            conn = await self.aget_connection(self.oss_conn_id)
+            await conn.aextra_dejson()
+        else:
+            # Before Airflow 3.3.2 aget_connection makes a blocking call, which can deadlock on a loop.
+            conn = await asyncio.to_thread(self._look_up)
+        return self._read(conn)
+
+    def _look_up(self) -> Connection:
+        conn = self.get_connection(self.oss_conn_id)
+        _ = conn.extra_dejson  # Only this tells the log masker which secrets are in the extra.
+        return conn
+
+    def _read(self, conn: Connection) -> ConnectionSettings:
+        settings = read_settings(conn, region=self.region or "", imm_project=self.imm_project or "")
+        for warning in settings.warnings:
+            self.log.warning("Airflow connection %r: %s", self.oss_conn_id, warning)
+        self._settings = settings
+        return settings
+
+    def get_conn(self) -> Client:
+        """Return the synchronous client of the OSS SDK; the same one until :meth:`close`."""
+        if self._client is None:
+            from alibabacloud_oss_v2 import Client
+            from alibabacloud_oss_v2.transport import RequestsHttpClient
+
+            settings = self.settings
+            config = sdk_config(settings, sdk_provider(credentials_source(settings), blocking=True))
+            self._session = sync_session()
+            config.http_client = RequestsHttpClient(
+                session=self._session,
+                connect_timeout=settings.connect_timeout,
+                readwrite_timeout=settings.read_timeout,
+                proxy_host={"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+            )
+            self._client = Client(config)
+        return self._client
+
+    async def get_async_conn(self) -> AsyncClient:
+        """Return a new asynchronous client of the OSS SDK, which the caller closes.
+
+        Its temporary credentials are good for minutes, not for hours; for longer work use :meth:`session`,
+        whose ``ready()`` renews them.
+
+        :raises OSSConnectionError: the connection or the credentials are no good.
+        """
+        settings = await self.aget_settings()
+        source = credentials_source(settings)
+        await source()
+        await asyncio.to_thread(import_module, "alibabacloud_oss_v2.aio")
+        from alibabacloud_oss_v2.aio import AsyncClient
+
+        config = sdk_config(settings, sdk_provider(source, blocking=False))
+        config.proxy_host = settings.proxy or None
+        return AsyncClient(config)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Services]:
+        """Open asynchronous clients of OSS, IMM and SMQ over one HTTP session, and close them at the end.
+
+        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        """
+        async with open_services(await self.aget_settings()) as services:
+            yield services
+
+    def resolve_uri(self, value: str, *, name: str = "key") -> tuple[str, str]:
+        """Return bucket and key of ``oss://bucket/key`` or of a key in the connection's default bucket.
+
+        :param value: what the user wrote.
+        :param name: the argument it was written for; errors name it.
+        :raises ProcessError: not an object name that OSS would take (a :class:`ValueError`).
+        """
+        default_bucket = "" if value.startswith("oss://") else self.settings.bucket
+        uri = ObjectURI.parse(value, name=name, default_bucket=default_bucket)
+        return uri.bucket, uri.key
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Try OSS, IMM and SMQ, and say in a sentence each what works and what is missing. Never raises."""
+        from airflow_provider_oss_async.hooks.probe import probe
+
+        try:
+            return asyncio.run(probe(self.settings))
+        except Exception as error:
+            return False, str(error) or type(error).__name__
+
+    def close(self) -> None:
+        """Close the synchronous client, if one was made."""
+        if self._session is not None:
+            self._session.close()
+        self._client = self._session = None
+
+    def __enter__(self) -> OSSAsyncHook:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

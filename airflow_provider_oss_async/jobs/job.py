@@ -1,0 +1,75 @@
+"""The handle of a submitted job: what travels through XCom, triggers and the task state store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+#: What a job may be found to be. ``lost``: the service no longer knows it.
+JobState = Literal["running", "succeeded", "failed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class OSSJob:
+    """One accepted job. Holds no secret; every field is a JSON native.
+
+    :param task_id: the id that OSS answered with; the same id that IMM's ``GetTask`` takes.
+    :param task_type: IMM task type, which follows from the operation and never from the id:
+        ``MediaConvert``, ``OfficeConversion`` or ``DecodeBlindWatermark``.
+    :param source: the processed object, ``oss://bucket/key``.
+    :param target: the key template of the result, ``oss://bucket/key``; empty where nothing is written.
+    :param process: the process string as sent.
+    :param region: region of the bucket, such as ``cn-hangzhou``.
+    :param imm_project: IMM project the bucket was bound to at submission; empty if not known.
+    :param event_id: event id that OSS answered with.
+    :param request_id: request id of the submission (the ``x-oss-request-id`` header).
+    :param submitted_at: when OSS accepted the job, by OSS's own clock; ISO 8601, UTC.
+    """
+
+    task_id: str
+    task_type: str
+    source: str
+    target: str = ""
+    process: str = ""
+    region: str = ""
+    imm_project: str = ""
+    event_id: str = ""
+    request_id: str = ""
+    submitted_at: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the job as a plain dict, the form in which it travels."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> OSSJob:
+        """Read what :meth:`to_dict` wrote; other keys (``status``, ``outputs``) are ignored.
+
+        :raises ValueError: ``task_id`` or ``task_type`` is missing.
+        """
+        known = {f.name: str(data.get(f.name) or "") for f in fields(cls)}
+        missing = [name for name in ("task_id", "task_type") if not known[name]]
+        if missing:
+            raise ValueError(f"a job needs {' and '.join(missing)}; got the keys {sorted(data)}")
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What the service says of a job at one moment.
+
+    :param state: see :data:`JobState`.
+    :param code: failure code of the service; empty unless failed.
+    :param detail: failure message of the service; empty unless failed.
+    :param finished_at: end time by the service's clock, ISO 8601; empty while running or where not known.
+    """
+
+    state: JobState
+    code: str = ""
+    detail: str = ""
+    finished_at: str = ""
+
+    @property
+    def final(self) -> bool:
+        """Whether the job will not change any more."""
+        return self.state != "running"

@@ -1,0 +1,129 @@
+"""Arguments that video and audio operations share.
+
+Sources: "Video transcoding" (https://www.alibabacloud.com/help/en/oss/user-guide/video-transcoding) and
+"Audio transcoding" (https://www.alibabacloud.com/help/en/oss/user-guide/audio-transcoding).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Interval
+from typing_extensions import TypedDict
+
+from airflow_provider_oss_async.process.specification import Param, Seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+AUDIO_CONTAINERS = ("mp3", "aac", "flac", "oga", "ac3", "opus", "amr")
+#: What to do where the source is below the wanted value: readable value to wire digit.
+IF_LOWER = (("convert", "0"), ("keep_source", "1"), ("fail", "2"))
+SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+#: Sample rates and most channels of the formats that do not take all.
+_RATES_BY_FORMAT = {
+    "mp3": tuple(rate for rate in SAMPLE_RATES if rate <= 48000),
+    "opus": (8000, 12000, 16000, 24000, 48000),
+    "ac3": (32000, 44100, 48000),
+    "amr": (8000, 16000),
+}
+_CHANNELS_BY_FORMAT = {"mp3": 2, "ac3": 6, "amr": 1}
+
+Start = Annotated[Seconds, Param("ss", "Where to begin in the source.", default="the beginning", unit="s")]
+Duration = Annotated[
+    Seconds, Param("t", "How much to process; 0 means to the end.", default="to the end", unit="s")
+]
+
+
+class Clipping(TypedDict, total=False):
+    """Which part of the source is processed."""
+
+    start: Start
+    duration: Duration
+
+
+class AudioEncoding(TypedDict, total=False):
+    """How the audio of the result is encoded."""
+
+    sample_rate: Annotated[
+        int,
+        Interval(ge=SAMPLE_RATES[0], le=SAMPLE_RATES[-1]),
+        Param(
+            "ar",
+            "Audio sample rate. mp3 up to 48000; opus 8000, 12000, 16000, 24000, 48000; "
+            "ac3 32000, 44100, 48000; amr 8000, 16000.",
+            default="the source's",
+            unit="Hz",
+        ),
+    ]
+    channels: Annotated[
+        int,
+        Interval(ge=1, le=8),
+        Param("ac", "Audio channels. mp3 up to 2; ac3 up to 6; amr 1.", default="the source's"),
+    ]
+    audio_quality: Annotated[
+        int,
+        Interval(ge=0, le=100),
+        Param("aq", "Audio quality, higher is better.", excludes=("audio_bitrate",)),
+    ]
+    audio_bitrate: Annotated[
+        int, Interval(ge=1000, le=10_000_000), Param("ab", "Audio bit rate.", unit="bit/s")
+    ]
+    audio_bitrate_if_lower: Annotated[
+        str,
+        Param(
+            "abopt",
+            "What to do where the source's audio bit rate is below audio_bitrate.",
+            default="convert",
+            choices=IF_LOWER,
+            needs=("audio_bitrate",),
+        ),
+    ]
+    bit_depth: Annotated[
+        int, Interval(ge=16, le=24), Param("adepth", "Audio bit depth, 16 or 24; flac only.", unit="bit")
+    ]
+
+
+Align = Annotated[
+    int,
+    Interval(ge=0, le=10),
+    Param(
+        "align",
+        "Position, counted from 0 in play order, of the object whose properties the result takes by default.",
+        default="0",
+    ),
+]
+
+
+def audio_errors(values: Mapping[str, Any], audio_format: str) -> Iterator[str]:
+    """Yield what an audio format cannot hold.
+
+    :param values: validated arguments.
+    :param audio_format: codec where one is given, else container; unknown ones are not checked.
+    """
+    rate = values.get("sample_rate")
+    rates = _RATES_BY_FORMAT.get(audio_format, SAMPLE_RATES)
+    if rate is not None and rate not in rates:
+        yield f"sample_rate={rate} is not allowed with {audio_format or 'any format'}: expected one of {_list(rates)} Hz"
+    channels = values.get("channels")
+    most = _CHANNELS_BY_FORMAT.get(audio_format, 8)
+    if channels is not None and channels > most:
+        yield f"channels={channels} is not allowed with {audio_format}: expected 1 to {most}"
+    depth = values.get("bit_depth")
+    if depth is not None and depth not in (16, 24):
+        yield f"bit_depth={depth} is not allowed: expected 16 or 24"
+    elif depth is not None and audio_format != "flac":
+        yield f"bit_depth={depth} is only allowed with flac"
+
+
+def merge_errors(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the service refuses of a merge: too many objects, or an ``align`` beyond them."""
+    others = len(values.get("before", ())) + len(values.get("after", ()))
+    if others > 10:
+        yield f"before and after name {others} objects: expected 1 to 10 in all (11 with the source)"
+    elif others and values.get("align", 0) > others:
+        yield f"align={values['align']} is not allowed: expected 0 to {others}, the objects counted in play order"
+
+
+def _list(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))

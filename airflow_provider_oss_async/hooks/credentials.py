@@ -260,27 +260,26 @@ def _failure(settings: ConnectionSettings, error: Exception) -> OSSConnectionErr
     """Say what failed, without the texts of the credentials package: they may hold secrets."""
     text = str(error)
     what = f"Airflow connection {settings.conn_id!r}: no credentials from {settings.credential_source!r}"
+    unreachable = type(error).__name__ == "RetryError"
+    if settings.credential_source == "default" and not unreachable:
+        return OSSConnectionError(f"{what}: none of the sources of the default chain is set up here")
     found = re.search(r"http_?code\W+(\d{3})", text, re.IGNORECASE)
     status = int(found[1]) if found else None
     code = _service_code(text)
-    if (status is not None and status >= 500) or type(error).__name__ == "RetryError":
+    answer = f"HTTP {status} {code}".rstrip()
+    if unreachable or (status is not None and status >= 500):
         return OSSUnavailableError(
-            f"{what}: "
-            + (f"HTTP {status} {code}".rstrip() if status else "the service could not be reached"),
+            f"{what}: " + (answer if status else "the service could not be reached"),
             service="STS",
             action="GetCredentials",
             status=status,
             code=code,
         )
     if status is not None:
-        reason = (
-            f"refused with HTTP {status} {code}".rstrip() + "; check the role, its trust policy and the keys"
-        )
+        reason = f"refused with {answer}; check the role, its trust policy and the keys"
     elif isinstance(error, ValueError | OSError) and not isinstance(error, json.JSONDecodeError):
         # Missing settings and unreadable files; nothing was sent.
         reason = text
-    elif settings.credential_source == "default":
-        reason = "none of the sources of the default chain is set up here"
     else:
         reason = f"the answer could not be used ({type(error).__name__})"
     return OSSConnectionError(f"{what}: {reason}")

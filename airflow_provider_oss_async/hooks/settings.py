@@ -378,6 +378,8 @@ class _Reader:
                     )
         if source == "ram_role_arn" and not values["role_arn"]:
             self.problems.append("role_arn: not set, but credential_source is 'ram_role_arn'")
+        if values["role_arn"] and source not in ("ram_role_arn", "oidc_role_arn"):
+            self.warnings.append(f"role_arn has no effect, because credential_source is {source!r}")
         return values
 
 

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import BaseHook, Connection
+from alibabacloud_oss_v2 import models
+
+from airflow_provider_oss_async import __version__
+from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSServiceError
+from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+
+if TYPE_CHECKING:
+    from conftest import Request, Wire
+
+LISTING = "<ListBucketResult><Name>media</Name><KeyCount>0</KeyCount></ListBucketResult>"
+NO_PROXY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def connect(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Define the connection ``oss_async_default`` to the server on the wire."""
+
+    def define(extra: dict[str, Any] | None = None, **fields: Any) -> None:
+        fields = {"host": wire.url, "login": "AK", "password": "SECRET", "schema": "media", **fields}
+        extra = {"region": "cn-hangzhou", "imm_endpoint": wire.url, **(extra or {})}
+        value = {"conn_type": "oss_async", "extra": extra, **fields}
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", json.dumps(value))
+
+    define()
+    return define
+
+
+def service(request: Request) -> tuple[int, str]:
+    """OSS with one bucket, attached to an IMM project."""
+    if request.action == "GetOSSBucketAttachment":
+        return 200, json.dumps({"ProjectName": "media-project", "RequestId": "R"})
+    if request.action == "ListTasks":
+        return 200, json.dumps({"Tasks": [], "RequestId": "R"})
+    if request.path == "/":
+        return 200, "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"
+    return 200, LISTING
+
+
+def error(code: str) -> str:
+    return f"<Error><Code>{code}</Code><Message>as told</Message><RequestId>R</RequestId></Error>"
+
+
+def list_objects() -> models.ListObjectsV2Request:
+    return models.ListObjectsV2Request(bucket="media", max_keys=1)
+
+
+def test_nothing_is_looked_up_before_it_is_needed() -> None:
+    hook = OSSAsyncHook("nowhere", region="cn-shanghai", imm_project="p")
+    assert (hook.oss_conn_id, hook.region, hook.imm_project) == ("nowhere", "cn-shanghai", "p")
+    assert OSSAsyncHook().oss_conn_id == "oss_async_default"
+
+
+def test_settings_are_read_once_and_replaced_by_arguments(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = OSSAsyncHook(region="cn-shanghai", imm_project="p")
+    assert (hook.settings.region, hook.settings.imm_project) == ("cn-shanghai", "p")
+    monkeypatch.delenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT")
+    assert hook.settings.region == "cn-shanghai"
+
+
+async def test_settings_in_a_coroutine_never_use_the_blocking_lookup(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: Any) -> Any:
+        raise AssertionError("blocking")
+
+    monkeypatch.setattr(BaseHook, "get_connection", forbidden)
+    monkeypatch.setattr(Connection, "extra_dejson", property(forbidden))
+    hook = OSSAsyncHook()
+    assert (await hook.aget_settings()).bucket == "media"
+    assert hook.settings is await hook.aget_settings()
+
+
+async def test_settings_in_a_coroutine_of_an_older_airflow(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forbidden(*_: Any) -> Any:
+        raise AssertionError("may deadlock")
+
+    monkeypatch.delattr(Connection, "aextra_dejson")
+    monkeypatch.setattr(BaseHook, "aget_connection", forbidden)
+    assert (await OSSAsyncHook().aget_settings()).bucket == "media"
+
+
+def test_warnings_are_logged_once(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    connect({"regoin": "x"})
+    hook = OSSAsyncHook()
+    _ = hook.settings, hook.settings
+    assert caplog.text.count("regoin") == 1
+
+
+def test_sync_client(connect: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NO_PROXY)
+    wire.answer = service
+    with OSSAsyncHook() as hook:
+        client = hook.get_conn()
+        assert hook.get_conn() is client
+        assert client.list_objects_v2(list_objects()).name == "media"
+    assert hook.get_conn() is not client
+    hook.close()
+    (request,) = wire.requests
+    assert request.path == "/media/"
+    assert "/cn-hangzhou/oss/aliyun_v4_request" in request.headers["authorization"]
+    assert f"airflow-provider-oss-async/{__version__}" in request.headers["user-agent"]
+    assert "x-oss-security-token" not in request.headers
+
+
+def test_explicit_proxy(connect: Any, wire: Wire) -> None:
+    wire.answer = service
+    connect({"proxy": wire.url}, host="http://oss.example")
+    with OSSAsyncHook() as hook:
+        hook.get_conn().list_objects_v2(list_objects())
+
+    async def both() -> None:
+        async with OSSAsyncHook().session() as services:
+            await services.ready()
+            await services.oss.list_objects_v2(list_objects())
+        async with await OSSAsyncHook().get_async_conn() as client:
+            await client.list_objects_v2(list_objects())
+
+    asyncio.run(both())
+    assert [request.headers["host"] for request in wire.requests] == ["media.oss.example"] * 3
+
+
+async def test_async_client(connect: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NO_PROXY)
+    wire.answer = service
+    connect({"security_token": "TOKEN"})
+    async with await OSSAsyncHook().get_async_conn() as client:
+        result = await client.list_objects_v2(list_objects())
+    assert result.name == "media"
+    assert wire.requests[0].headers["x-oss-security-token"] == "TOKEN"
+
+
+async def test_session(connect: Any, wire: Wire) -> None:
+    wire.answer = service
+    connect({"smq_endpoint": wire.url})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        async with OSSAsyncHook().session() as services:
+            with pytest.raises(Exception, match="ready"):
+                await services.oss.list_objects_v2(list_objects(), retry_max_attempts=1)
+            await services.ready()
+            assert (await services.oss.list_objects_v2(list_objects())).name == "media"
+            assert await services.imm.get_bucket_project("media") == "media-project"
+            assert services.smq is not None
+            assert services.settings.bucket == "media"
+        assert services.http.closed
+        gc.collect()
+    assert [w for w in caught if "Unclosed" in str(w.message)] == []
+    assert "SECRET" not in repr(services)
+
+
+async def test_session_without_smq(connect: Any) -> None:
+    async with OSSAsyncHook().session() as services:
+        assert services.smq is None
+
+
+async def test_session_of_a_bad_connection(connect: Any) -> None:
+    connect({"network": "vpc"})
+    with pytest.raises(OSSConnectionError, match="network"):
+        async with OSSAsyncHook().session():
+            pass
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("oss://other/a/b.mp4", ("other", "a/b.mp4")),
+        ("a/b c.mp4", ("media", "a/b c.mp4")),
+        ("影片/{index}.jpg", ("media", "影片/{index}.jpg")),
+    ],
+)
+def test_resolve_uri(connect: Any, value: str, expected: tuple[str, str]) -> None:
+    assert OSSAsyncHook().resolve_uri(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "oss://", "oss://media", "oss://media/", "oss://-b/k", "/k", "\\k", "a/../k", "./k", "k" * 1024],
+)
+def test_resolve_uri_refuses(connect: Any, value: str) -> None:
+    with pytest.raises(ValueError, match="source="):
+        OSSAsyncHook().resolve_uri(value, name="source")
+
+
+def test_full_address_needs_no_connection() -> None:
+    assert OSSAsyncHook("nowhere").resolve_uri("oss://media/k") == ("media", "k")
+
+
+def test_connection_that_works(connect: Any, wire: Wire) -> None:
+    wire.answer = service
+    good, text = OSSAsyncHook().test_connection()
+    assert good, text
+    assert "bucket 'media'" in text
+    assert "project 'media-project'" in text
+    assert "SMQ: not configured" in text
+
+
+def test_connection_with_a_project_and_no_bucket(connect: Any, wire: Wire) -> None:
+    wire.answer = service
+    connect({"imm_project": "p", "smq_endpoint": wire.url, "smq_queue": "q"}, schema=None)
+    good, text = OSSAsyncHook().test_connection()
+    assert good, text
+    assert "the account's buckets" in text
+    assert "project 'p'" in text
+    assert "was not tried" in text
+    assert sorted(request.action for request in wire.requests) == ["", "ListTasks"]
+
+
+def test_connection_with_neither(connect: Any, wire: Wire) -> None:
+    wire.answer = service
+    connect(schema=None)
+    good, text = OSSAsyncHook().test_connection()
+    assert good, text
+    assert "IMM: not asked" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (403, error("InvalidAccessKeyId"), "login"),
+        (403, error("SignatureDoesNotMatch"), "password"),
+        (403, error("AccessDenied"), "oss:ListObjects"),
+        (404, error("NoSuchBucket"), "schema (default bucket)"),
+        (400, error("Strange"), "HTTP 400 Strange, 'as told', request id R"),
+        (502, "<html>", "cannot"),
+    ],
+)
+def test_connection_refused_by_oss(connect: Any, wire: Wire, status: int, body: str, expected: str) -> None:
+    wire.answer = lambda request: service(request) if request.action else (status, body)
+    good, text = OSSAsyncHook().test_connection()
+    assert not good
+    assert expected in text
+    assert "IMM: reached" in text
+    assert "SECRET" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "expected"),
+    [
+        (403, "NoPermission", "no", "imm:GetOSSBucketAttachment"),
+        (400, "ResourceNotFound", "The specified resource Attachment is not found.", "not bound"),
+        (503, "ServiceUnavailable", "later", "ServiceUnavailable"),
+    ],
+)
+def test_connection_refused_by_imm(
+    connect: Any, wire: Wire, status: int, code: str, message: str, expected: str
+) -> None:
+    refusal = json.dumps({"Code": code, "Message": message, "RequestId": "R"})
+    wire.answer = lambda request: (status, refusal) if request.action else service(request)
+    good, text = OSSAsyncHook().test_connection()
+    assert not good
+    assert "OSS: reached" in text
+    assert expected in text
+
+
+def test_connection_that_cannot_be_reached(connect: Any) -> None:
+    connect({"imm_endpoint": "http://127.0.0.1:9"}, host="http://127.0.0.1:9")
+    good, text = OSSAsyncHook().test_connection()
+    assert not good
+    assert "OSS: cannot reach bucket 'media' at http://127.0.0.1:9" in text
+    assert "IMM: " in text
+
+
+def test_connection_that_is_wrong_or_missing(connect: Any) -> None:
+    connect({"network": "vpc"})
+    good, text = OSSAsyncHook().test_connection()
+    assert not good
+    assert "network" in text
+    good, text = OSSAsyncHook("no_such_connection").test_connection()
+    assert not good
+    assert "no_such_connection" in text
+
+
+async def test_connection_on_a_running_loop_does_not_raise(connect: Any) -> None:
+    good, text = OSSAsyncHook().test_connection()
+    assert not good
+    assert text
+
+
+async def test_imm_errors_are_ours(connect: Any, wire: Wire) -> None:
+    wire.answer = lambda request: (400, json.dumps({"Code": "InvalidArgument", "Message": "m"}))
+    async with OSSAsyncHook().session() as services:
+        with pytest.raises(OSSServiceError, match="InvalidArgument"):
+            await services.imm.get_bucket_project("media")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -155,7 +156,10 @@ class OSSAsyncHook(BaseHook):
         from airflow_provider_oss_async.hooks.probe import probe
 
         try:
-            return asyncio.run(probe(self.settings))
+            settings = self.settings
+            # In a thread, because there may be an event loop in this one.
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(lambda: asyncio.run(probe(settings))).result()
         except Exception as error:
             return False, str(error) or type(error).__name__
 

@@ -1,0 +1,142 @@
+"""``python -m airflow_provider_oss_async.local``: run the stand-in from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_oss_async.local.cloud import DEFAULT_KEY, Cloud
+from airflow_provider_oss_async.local.faults import Fault
+from airflow_provider_oss_async.local.server import check_loopback, connection_json, serve
+from airflow_provider_oss_async.local.signatures import AccessKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAULTS_VARIABLE = "OSS_ASYNC_LOCAL_FAULTS"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_oss_async.local",
+        description="A local stand-in for OSS, IMM and SMQ: a development tool, on loopback only.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_serve(commands.add_parser("serve", help="run the server (the default)"))
+    # Options alone mean "serve".
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
+        given.insert(0, "serve")
+    options = parser.parse_args(given)
+    try:
+        return int(options.run(options))
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="loopback address (default %(default)s)")
+    parser.add_argument("--port", type=int, default=9000, help="0 for any free one (default %(default)s)")
+    parser.add_argument("--data-dir", type=Path, default=Path(".oss-async-local"), help="default %(default)s")
+    parser.add_argument("--region", default="cn-hangzhou", help="default %(default)s")
+    parser.add_argument(
+        "--bucket", action="append", metavar="NAME", help="bucket to create; repeatable; default media"
+    )
+    parser.add_argument(
+        "--project", default="local-project", help="IMM project the buckets are attached to; '' for none"
+    )
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="TOPIC:QUEUE",
+        help="SMQ topic with a queue; repeatable",
+    )
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="ID:SECRET",
+        help="further access key that is accepted; repeatable",
+    )
+    parser.add_argument("--workers", type=int, default=2, help="jobs worked on at once (default %(default)s)")
+    parser.add_argument(
+        "--job-seconds",
+        default="0",
+        metavar="N or LOW-HIGH",
+        help="least time of a job in seconds (default 0)",
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help=f"fault to begin with; repeatable; or {FAULTS_VARIABLE}",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log what the server does")
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(message)s"
+    )
+    check_loopback(options.host)
+    low, _, high = options.job_seconds.partition("-")
+    faults = [json.loads(text) for text in options.fault] + json.loads(
+        os.environ.get(FAULTS_VARIABLE) or "[]"
+    )
+    topics: dict[str, list[str]] = {}
+    for topic, queue in (_pair(text, "--topic") for text in options.topic):
+        topics.setdefault(topic, []).append(queue)
+    cloud = Cloud(
+        options.data_dir,
+        region=options.region,
+        keys=[DEFAULT_KEY, *(AccessKey(*_pair(text, "--key")) for text in options.key)],
+        buckets=dict.fromkeys(options.bucket or ["media"], options.project or None),
+        topics=topics,
+        workers=options.workers,
+        job_seconds=(float(low), float(high or low)),
+        faults=[Fault.read(data) for data in faults],
+    )
+
+    def started() -> None:
+        print(
+            "Local stand-in for OSS, IMM and SMQ: a development tool, not the service; loopback only.\n"
+            f"Address   {cloud.endpoint} (all three services)\n"
+            f"Data      {options.data_dir.resolve()}\n"
+            f"Switches  {cloud.endpoint}/_local/state, {cloud.endpoint}/_local/faults\n\n"
+            f"export AIRFLOW_CONN_OSS_ASYNC_DEFAULT='{connection_json(cloud)}'",
+            flush=True,
+        )
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(cloud, options.host, options.port, started, stop)
+
+    asyncio.run(run())
+    # A job still at work must not hold up the end: it starts anew with the next server.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    left, colon, right = text.partition(":")
+    if not colon or not left or not right:
+        raise ValueError(f"{option} takes two names with a colon between, not {text!r}")
+    return left, right
+
+
+if __name__ == "__main__":
+    sys.exit(main())

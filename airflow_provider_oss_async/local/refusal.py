@@ -1,0 +1,24 @@
+"""How the stand-in says no."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """A request that is answered with an error of the service.
+
+    :param status: HTTP status.
+    :param code: error code of the service, such as ``NoSuchKey``.
+    :param message: the service's message.
+    :param ec: OSS error detail code; empty where the documentation names none.
+    :param headers: further headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, ec: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.ec = ec
+        self.headers = headers or {}

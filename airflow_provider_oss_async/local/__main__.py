@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--key",
         action="append",
         default=[],
-        metavar="ID:SECRET",
+        metavar="ID:SECRET[:TOKEN[:SECONDS]]",
         help="further access key that is accepted; repeatable",
     )
     parser.add_argument("--workers", type=int, default=2, help="jobs worked on at once (default %(default)s)")
@@ -101,7 +102,7 @@ def _serve(options: argparse.Namespace) -> int:
     cloud = Cloud(
         options.data_dir,
         region=options.region,
-        keys=[DEFAULT_KEY, *(AccessKey(*_pair(text, "--key")) for text in options.key)],
+        keys=[DEFAULT_KEY, *(_key(text) for text in options.key)],
         buckets=dict.fromkeys(options.bucket or ["media"], options.project or None),
         topics=topics,
         workers=options.workers,
@@ -129,6 +130,16 @@ def _serve(options: argparse.Namespace) -> int:
     # A job still at work must not hold up the end: it starts anew with the next server.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _key(text: str) -> AccessKey:
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 4 or not all(parts):
+        raise ValueError(
+            "--key takes an id and a secret, for temporary keys also a token and its life in seconds"
+        )
+    expires_at = time.time() + float(parts[3]) if len(parts) == 4 else None
+    return AccessKey(parts[0], parts[1], parts[2] if len(parts) > 2 else None, expires_at)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

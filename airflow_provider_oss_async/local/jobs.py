@@ -227,6 +227,7 @@ class JobRunner:
         self._queue: asyncio.Queue[JobRecord] = asyncio.Queue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="local-job")
         self._workers = workers
+        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -238,6 +239,7 @@ class JobRunner:
 
     async def stop(self) -> None:
         """Stop. A job at work is left as it is and starts anew with the next server."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -284,6 +286,8 @@ class JobRunner:
                 for number, segment in enumerate(process.segments)
             }
             produced = self._processor(read_specification(process), source, segments, workdir / "out")
+            if self._stopping:  # nobody waits for this thread any more, and the next server does the job anew
+                raise JobFailed("InternalError", "The server stopped.")
             outputs = []
             for file in produced.files:
                 output = output_of(

@@ -191,20 +191,7 @@ class OSSService:
             raise Refusal(400, "InvalidArgument", "max-keys or continuation-token is not valid.") from None
         if not 1 <= limit <= 1000:
             raise Refusal(400, "InvalidArgument", "max-keys must be between 1 and 1000.")
-        entries: dict[str, StoredObject | None] = {}
-        more = False
-        for name in self._store.keys(call.bucket):
-            if not name.startswith(prefix):
-                continue
-            rest, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
-            entry = f"{prefix}{rest}{delimiter}" if found else name
-            if entry <= after or entry in entries:
-                continue
-            if len(entries) == limit:
-                more = True
-                break
-            entries[entry] = None if found else self._store.find(call.bucket, name)
-        last = next(reversed(entries), "")
+        entries, more = self._store.page(call.bucket, prefix, delimiter, after, limit)
         code = quote if call.query.get("encoding-type") == "url" else str
         fields: list[tuple[str, Content]] = [
             ("Name", call.bucket),
@@ -217,6 +204,7 @@ class OSSService:
         if call.query.get("encoding-type"):
             fields.append(("EncodingType", call.query["encoding-type"]))
         if more:
+            last = next(reversed(entries))
             fields.append(("NextContinuationToken", base64.urlsafe_b64encode(last.encode()).decode()))
         for entry, stored in entries.items():
             if stored is None:

@@ -116,6 +116,7 @@ def create_app(cloud: Cloud) -> web.Application:
         yield
         await cloud.runner.stop()
         cloud.table.close()
+        cloud.store.close()
 
     async def close(app: web.Application) -> None:
         cloud.broker.close()
@@ -195,8 +196,13 @@ class LocalService:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the server; a second call does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
 
     @property
     def endpoint(self) -> str:

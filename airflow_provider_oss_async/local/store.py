@@ -6,6 +6,7 @@ with its ``.json`` beside it. The index is kept in memory and read once at the s
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import mimetypes
@@ -63,6 +64,7 @@ class Store:
     """All buckets and objects. Safe to use from several threads.
 
     :param root: the data directory; created if missing.
+    :raises ValueError: another server is using it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -72,6 +74,11 @@ class Store:
         self._objects: dict[str, dict[str, StoredObject]] = {}
         self._lock = threading.Lock()
         self._buckets_dir.mkdir(parents=True, exist_ok=True)
+        self._in_use = (root / "lock").open("w")
+        try:
+            fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another stand-in is using the data directory {root}") from None
         # What a killed server left half written.
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
@@ -80,6 +87,10 @@ class Store:
             found = (_read_object(meta) for meta in path.parent.glob("objects/*.json"))
             self._buckets[bucket.name] = bucket
             self._objects[bucket.name] = {stored.key: stored for stored in found if stored is not None}
+
+    def close(self) -> None:
+        """Leave the data directory to another server."""
+        self._in_use.close()
 
     def temporary(self) -> Path:
         """Return a fresh path below the data directory, for a file or a directory."""
@@ -120,9 +131,26 @@ class Store:
             del self._buckets[name], self._objects[name]
             shutil.rmtree(self._buckets_dir / name)
 
-    def keys(self, bucket: str) -> list[str]:
-        """Return the keys of a bucket in listing order (by their UTF-8 bytes)."""
-        return sorted(self._objects[bucket])
+    def page(
+        self, bucket: str, prefix: str, delimiter: str, after: str, limit: int
+    ) -> tuple[dict[str, StoredObject | None], bool]:
+        """Return one page of a listing, in the order of the keys' UTF-8 bytes, and whether there is more.
+
+        :param after: begin behind this key or common prefix.
+        :return: key to object, common prefix to ``None``.
+        """
+        entries: dict[str, StoredObject | None] = {}
+        for key in sorted(self._objects[bucket]):
+            if not key.startswith(prefix):
+                continue
+            rest, cut, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+            entry = f"{prefix}{rest}{delimiter}" if cut else key
+            if entry <= after or entry in entries:
+                continue
+            if len(entries) == limit:
+                return entries, True
+            entries[entry] = None if cut else self.find(bucket, key)
+        return entries, False
 
     def find(self, bucket: str, key: str) -> StoredObject | None:
         """Return an object, ``None`` if bucket or object do not exist."""

@@ -29,7 +29,7 @@ from airflow_provider_oss_async.process import ObjectURI, Specification, parse_p
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_oss_async.local.faults import Faults
+    from airflow_provider_oss_async.local.faults import Fault, Faults
     from airflow_provider_oss_async.local.store import Store
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ class JobRunner:
     ) -> None:
         self._table, self._store, self._faults, self._processor = table, store, faults, processor
         self._seconds, self._finished = seconds, finished
-        self._queue: asyncio.Queue[JobRecord] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[JobRecord, list[Fault]]] = asyncio.Queue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="local-job")
         self._workers = workers
         self._stopping = False
@@ -251,14 +251,15 @@ class JobRunner:
         delay += sum(fault.duration() for fault in self._faults.take("job_delay", *job.subjects))
         for fault in self._faults.take("job_forget", *job.subjects):
             asyncio.get_running_loop().call_later(fault.duration(), self._table.forget, job.task_id)
-        asyncio.get_running_loop().call_later(delay, self._queue.put_nowait, job)
+        failures = self._faults.take("job_fail", *job.subjects)
+        asyncio.get_running_loop().call_later(delay, self._queue.put_nowait, (job, failures))
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            job = await self._queue.get()
+            job, failures = await self._queue.get()
             try:
-                for fault in self._faults.take("job_fail", *job.subjects):
+                for fault in failures:
                     raise JobFailed(
                         fault.code or "InternalError", fault.message or "The job was asked to fail."
                     )

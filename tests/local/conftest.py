@@ -61,30 +61,37 @@ class Gate:
 
 
 def oss_client(
-    service: LocalService, key: str = "local", secret: str = "local-secret", **config: Any
+    service: LocalService | None = None,
+    key: str = "local",
+    secret: str = "local-secret",
+    token: str | None = None,
+    **config: Any,
 ) -> oss.Client:
+    endpoint = config.pop("endpoint", "") or (service.endpoint if service else "")
     settings = oss.config.Config(
-        region=config.pop("region", "cn-hangzhou"),
-        endpoint=config.pop("endpoint", service.endpoint),
-        credentials_provider=oss.credentials.StaticCredentialsProvider(
-            key, secret, config.pop("token", None)
-        ),
+        endpoint=endpoint,
+        credentials_provider=oss.credentials.StaticCredentialsProvider(key, secret, token),
         retry_max_attempts=1,
-        **config,
+        **{"region": "cn-hangzhou", **config},
     )
     return oss.Client(settings)
 
 
 def imm_client(
-    service: LocalService, key: str = "local", secret: str = "local-secret", token: str | None = None
+    service: LocalService | None = None,
+    key: str = "local",
+    secret: str = "local-secret",
+    token: str | None = None,
+    endpoint: str = "",
 ) -> Any:
+    endpoint = endpoint or (service.endpoint if service else "")
     return IMMClient(
         Config(
             access_key_id=key,
             access_key_secret=secret,
             security_token=token,
             type="sts" if token else "access_key",
-            endpoint=service.endpoint.removeprefix("http://"),
+            endpoint=endpoint.removeprefix("http://"),
             protocol="http",
             region_id="cn-hangzhou",
         )

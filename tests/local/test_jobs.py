@@ -289,6 +289,25 @@ def test_the_command_says_what_it_is_and_stops_cleanly(
     assert process.wait(5) == 0
 
 
+def test_a_killed_server_finishes_its_jobs_after_the_restart(
+    command: Callable[..., subprocess.Popen[str]],
+) -> None:
+    def endpoint(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        return lines[1].split()[1]
+
+    killed = command("--job-seconds", "60-61")
+    first = endpoint(killed)
+    put(oss_client(endpoint=first), "in.mov", b"no video")
+    task_id = submit(oss_client(endpoint=first), convert())
+    assert get_task(imm_client(endpoint=first), task_id).status == "Running"
+    killed.kill()
+    killed.wait()
+    task = wait_for_end(imm_client(endpoint=endpoint(command())), task_id)
+    assert (task.status, task.task_id) == ("Failed", task_id)
+
+
 def test_a_connection_is_the_same_as_json_and_as_uri(service: LocalService) -> None:
     from airflow.sdk import Connection
 

@@ -24,8 +24,8 @@ in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 ``match`` is a shell pattern. For requests it is held against ``SERVICE:Action``, such as ``IMM:GetTask`` or
 ``OSS:*``; for jobs and messages against the operation (``video/*``) and the source (``oss://media/*.mp4``).
 Default ``*``. Faults of jobs are dealt out at the submission, those of messages at the end of the job.
-``times``: how often it strikes, default 1, 0 for always. ``every``: it strikes at every n-th matching event only,
-default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random.
+``times``: how often it strikes, default 1, 0 for always. ``every``: it strikes at every n-th matching event
+only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random.
 """
 
 from __future__ import annotations

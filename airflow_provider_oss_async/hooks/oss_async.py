@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk import BaseHook
 
+from airflow_provider_oss_async.exceptions import OSSServiceError
 from airflow_provider_oss_async.hooks.credentials import credentials_source, sdk_provider
 from airflow_provider_oss_async.hooks.services import open_services, sdk_config, sync_session
 from airflow_provider_oss_async.hooks.settings import read_settings
-from airflow_provider_oss_async.process.uri import ObjectURI
+from airflow_provider_oss_async.jobs.job import OSSJob
+from airflow_provider_oss_async.jobs.submission import instruct, submit
+from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     import requests
     from airflow.sdk import Connection
@@ -25,6 +29,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.services import Services
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+    from airflow_provider_oss_async.jobs.job import JobStatus
+    from airflow_provider_oss_async.process import Process, Specification, Style
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs a step on open clients to its end: what :meth:`OSSAsyncHook.running` yields."""
+
+    def __call__(self, step: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
+        """Run ``step(services)`` and return its result."""
 
 
 class OSSAsyncHook(BaseHook):
@@ -139,6 +154,86 @@ class OSSAsyncHook(BaseHook):
         """
         async with open_services(await self.aget_settings()) as services:
             yield services
+
+    @contextmanager
+    def running(self) -> Iterator[Run]:
+        """Open the asynchronous clients for synchronous code.
+
+        Yields a function that runs a coroutine on the clients and returns its result. Between two calls
+        nothing of it is on an event loop, so Airflow's own blocking calls may stand there.
+
+        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        """
+        stack = AsyncExitStack()
+        with asyncio.Runner() as runner:
+            services = runner.run(stack.enter_async_context(open_services(self.settings)))
+
+            def run(step: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
+                return runner.run(step(services))
+
+            try:
+                yield run
+            finally:
+                runner.run(stack.aclose())
+
+    async def asubmit(
+        self,
+        source: str,
+        process: str | Process | Specification | Style,
+        *,
+        target: str | None = None,
+        notify_topic: str = "",
+        task_type: str = "",
+    ) -> OSSJob:
+        """Submit one job, without waiting for it.
+
+        :param source: ``oss://bucket/key``, or a key in the connection's default bucket.
+        :param process: a specification such as ``VideoConvert(container="mp4")``, or a process string.
+        :param target: where the result goes, in the same two forms; only where ``process`` does not say it.
+        :param notify_topic: SMQ topic to notify; only where ``process`` does not say it.
+        :param task_type: IMM task type, needed for a style given as a string.
+        :raises ProcessError: an argument is wrong; nothing was sent.
+        :raises OSSSubmitError: the job could not be submitted; the subclass says whether it may be running.
+        """
+        settings = await self.aget_settings()
+        bucket = settings.bucket
+        instruction = instruct(
+            process,
+            ObjectURI.parse(source, default_bucket=bucket),
+            None
+            if target is None
+            else ObjectURI.parse(target, name="target", default_bucket=bucket, variables=True),
+            notify_topic,
+            task_type,
+        )
+        async with open_services(settings) as services:
+            project = settings.imm_project
+            if not project:
+                # Only needed to follow the job, which its caller may not be allowed to.
+                with suppress(OSSServiceError):
+                    project = await services.imm.get_bucket_project(instruction.source.bucket)
+            await services.ready()
+            return await submit(
+                services.oss, replace(instruction, region=settings.region, imm_project=project)
+            )
+
+    def submit(self, source: str, process: str | Process | Specification | Style, **options: Any) -> OSSJob:
+        """Submit one job from synchronous code; arguments and errors as :meth:`asubmit`."""
+        return asyncio.run(self.asubmit(source, process, **options))
+
+    async def aget_status(self, job: OSSJob | dict[str, Any]) -> JobStatus:
+        """Ask IMM once what has become of a job.
+
+        :param job: what :meth:`submit` returned, or the dict an operator pushed to XCom.
+        :raises OSSServiceError: no answer, or a refusal.
+        """
+        handle = job if isinstance(job, OSSJob) else OSSJob.from_dict(job)
+        async with self.session() as services:
+            return await services.watcher.look(handle)
+
+    def get_status(self, job: OSSJob | dict[str, Any]) -> JobStatus:
+        """Ask IMM once from synchronous code; arguments and errors as :meth:`aget_status`."""
+        return asyncio.run(self.aget_status(job))
 
     def resolve_uri(self, value: str, *, name: str = "key") -> tuple[str, str]:
         """Return bucket and key of ``oss://bucket/key`` or of a key in the connection's default bucket.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.imm import IMMClient
     from airflow_provider_oss_async.jobs.smq import SMQClient
+    from airflow_provider_oss_async.jobs.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Services:
     :param oss: asynchronous client of the OSS SDK. It cannot wait for credentials: await :meth:`ready` first.
     :param imm: client of IMM.
     :param smq: client of SMQ, ``None`` if the connection has no SMQ endpoint.
+    :param watcher: waits for jobs through ``imm``.
     """
 
     settings: ConnectionSettings
@@ -44,6 +46,7 @@ class Services:
     oss: AsyncClient
     imm: IMMClient
     smq: SMQClient | None
+    watcher: Watcher
 
     async def ready(self) -> None:
         """See to it that ``oss`` has valid credentials. To be awaited before each of its calls; mostly free.
@@ -65,6 +68,7 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
 
     from airflow_provider_oss_async.jobs.imm import IMMClient
     from airflow_provider_oss_async.jobs.smq import SMQClient
+    from airflow_provider_oss_async.jobs.watcher import Watcher
 
     source = credentials_source(settings)
     proxy = settings.proxy or None
@@ -77,13 +81,15 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
             proxy_host=proxy,
         )
         options: dict[str, Any] = {"timeout": settings.read_timeout, "proxy": proxy}
+        imm = IMMClient(http, settings.imm_endpoint, source, **options)
         yield Services(
             settings=settings,
             credentials=source,
             http=http,
             oss=AsyncClient(config),
-            imm=IMMClient(http, settings.imm_endpoint, source, **options),
+            imm=imm,
             smq=SMQClient(http, settings.smq_endpoint, source, **options) if settings.smq_endpoint else None,
+            watcher=Watcher(imm),
         )
 
 

@@ -195,8 +195,9 @@ class IMMClient:
         status: str | None = None,
         next_token: str | None = None,
         max_results: int = 100,
+        newest_first: bool = False,
     ) -> tuple[list[TaskInfo], str | None]:
-        """Return one page of a project's tasks, the earliest started first, and the token of the next page.
+        """Return one page of a project's tasks and the token of the next page.
 
         https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-listtasks
 
@@ -207,13 +208,14 @@ class IMMClient:
         :param status: ``Running``, ``Succeeded`` or ``Failed``; all if ``None``.
         :param next_token: from the page before; ``None`` for the first one.
         :param max_results: 1 to 100.
+        :param newest_first: begin with the task started last. Otherwise, tasks that start meanwhile come on a
+            later page and shift none of the others.
         :raises ValueError: ``start`` or ``end`` has no time zone.
         """
-        # Ascending, so that tasks which start meanwhile come on a later page and shift none of them.
         parameters = {
             "ProjectName": project,
             "Sort": "StartTime",
-            "Order": "asc",
+            "Order": "desc" if newest_first else "asc",
             "MaxResults": str(max_results),
         }
         if task_types:

@@ -1,0 +1,78 @@
+"""One set of clients for all triggers of a connection on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from airflow_provider_oss_async.hooks.services import open_services
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+    from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+
+#: Seconds for which a connection is not looked up again. Later triggers see a rotated secret after that.
+LOOK_UP_AGAIN_AFTER = 60.0
+
+
+@dataclass(slots=True)
+class _Shared:
+    services: Services
+    stack: AsyncExitStack
+    users: int = 0
+
+
+@dataclass(slots=True)
+class _Loop:
+    """What is open on one event loop."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    settings: dict[tuple[str, str | None], tuple[float, ConnectionSettings]] = field(default_factory=dict)
+    open: dict[ConnectionSettings, _Shared] = field(default_factory=dict)
+
+
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def shared_services(hook: OSSAsyncHook) -> AsyncIterator[Services]:
+    """Use the clients of a connection together with everyone else on this event loop.
+
+    They are opened by the first user and closed after the last one. Users whose connections have come to
+    differ (a rotated secret) do not share.
+
+    :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+    """
+    here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
+    key = (hook.oss_conn_id, hook.region)
+    async with here.lock:
+        read_at, settings = here.settings.get(key, (0.0, None))
+        if settings is None or time.monotonic() - read_at > LOOK_UP_AGAIN_AFTER:
+            settings = await hook.aget_settings()
+            here.settings[key] = (time.monotonic(), settings)
+        shared = here.open.get(settings)
+        if shared is None:
+            stack = AsyncExitStack()
+            shared = _Shared(await stack.enter_async_context(open_services(settings)), stack)
+            here.open[settings] = shared
+        shared.users += 1
+    try:
+        yield shared.services
+    finally:
+        shared.users -= 1
+        if shared.users == 0:
+            here.open.pop(settings, None)
+            await shared.stack.aclose()
+
+
+def forget_settings(hook: OSSAsyncHook) -> None:
+    """Have the connection looked up again by the next user, because a service refused its credentials."""
+    if (here := _loops.get(asyncio.get_running_loop())) is not None:
+        here.settings.pop((hook.oss_conn_id, hook.region), None)

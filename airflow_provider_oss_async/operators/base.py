@@ -1,0 +1,354 @@
+"""What all operators share: arguments, submitting once and only once, waiting, and the result."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from airflow.sdk import BaseOperator, conf
+
+from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
+from airflow_provider_oss_async.jobs.following import (
+    COMPLETIONS,
+    MAX_TIMEOUT,
+    Following,
+    follow,
+    look,
+    predictable_output,
+)
+from airflow_provider_oss_async.jobs.outcome import result_from, result_of
+from airflow_provider_oss_async.jobs.submission import instruct
+from airflow_provider_oss_async.jobs.watcher import CEILING
+from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
+from airflow_provider_oss_async.operators.once import Once
+from airflow_provider_oss_async.operators.record import TaskRecord
+from airflow_provider_oss_async.process import ObjectURI, Specification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+    from airflow_provider_oss_async.jobs.job import OSSJob
+    from airflow_provider_oss_async.jobs.submission import Submission
+
+T = TypeVar("T")
+
+#: Seconds that waiting may take where ``timeout`` is not given.
+DEFAULT_TIMEOUT = 6 * 3600.0
+
+
+class OSSAsyncBaseOperator(BaseOperator):
+    """Submits one asynchronous OSS job and waits for it.
+
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
+        (templated)
+    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+        ``{index}`` and ``{autoext}`` (templated)
+    :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
+    :param extra_params: wire keys and values added to the process string as they are (templated)
+    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``, ``"object"`` waits for
+        the target object to appear, for accounts without rights on IMM (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
+    :param poll_interval: seconds between two looks at the job at most; looks begin 2 s apart
+    :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
+        most 6.5 days, because the service forgets jobs after 7. Default 6 hours
+    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
+        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
+        follows it
+    :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
+        (templated)
+    :param region: takes the place of the connection's region (templated)
+    :param oss_conn_id: Airflow connection (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "source",
+        "target",
+        "notify_topic",
+        "extra_params",
+        "completion",
+        "on_uncertain_submit",
+        "imm_project",
+        "region",
+        "oss_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"extra_params": "json"}
+    operator_extra_links = (OSSAsyncTaskLink(),)
+    ui_color = "#ffe8cc"
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str | None = None,
+        notify_topic: str | None = None,
+        extra_params: dict[str, str] | None = None,
+        completion: str = "imm",
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = CEILING,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        on_uncertain_submit: str = "fail",
+        durable: bool = True,
+        imm_project: str | None = None,
+        region: str | None = None,
+        oss_conn_id: str = "oss_async_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.target = target
+        self.notify_topic = notify_topic
+        self.extra_params = extra_params
+        self.completion = completion
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.on_uncertain_submit = on_uncertain_submit
+        self.durable = durable
+        self.imm_project = imm_project
+        self.region = region
+        self.oss_conn_id = oss_conn_id
+        self._job: OSSJob | None = None
+
+    @cached_property
+    def hook(self) -> OSSAsyncHook:
+        """The hook of the task's connection."""
+        from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+
+        return OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
+
+    @abstractmethod
+    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
+        """Return what to ask for, without region and IMM project.
+
+        :raises ProcessError: an argument is missing or not allowed.
+        """
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what the service would silently ignore."""
+        return iter(())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submit the job, or find the one that an earlier try submitted, and see it through.
+
+        :return: the job as a dict; after a wait also ``status``, ``finished_at`` and ``outputs``.
+        :raises ValueError: an argument or the connection is wrong; nothing was sent.
+        :raises OSSSubmitError: the job could not be submitted.
+        :raises OSSJobError: the job did not succeed.
+        """
+        submission = self.build_submission()
+        record = TaskRecord(context, submission.fingerprint, enabled=self.durable)
+        timeout = _seconds(self.timeout) or DEFAULT_TIMEOUT
+        if self.execution_timeout is not None:
+            # Airflow counts it anew after a deferral.
+            timeout = min(timeout, self.execution_timeout.total_seconds())
+        with self.hook.running() as run:
+            following = Once(
+                run=run,
+                submission=submission,
+                record=record,
+                completion="object" if self.completion == "object" else "imm",
+                must_follow=self.wait_for_completion,
+                deadline=time.time() + timeout,
+                poll_interval=_seconds(self.poll_interval) or CEILING,
+                resubmit=self.on_uncertain_submit == "resubmit",
+            ).obtain()
+            job = self._job = following.job
+            ti = context["ti"]
+            for name in ("task_id", "event_id", "request_id"):
+                ti.xcom_push(key=name, value=getattr(job, name))
+            OSSAsyncTaskLink.push(ti, job)
+            self.log.info("Job %s: %s on %s", job.task_id, job.process.partition(",")[0], job.source)
+            if not self.wait_for_completion:
+                return job.to_dict()
+            status = None
+            try:
+                status = run(lambda clients: look(clients, following))
+            except OSSServiceError as error:
+                self.log.info("The first look at job %s brought no answer: %s", job.task_id, error)
+            if status is None or not status.final:
+                if self.deferrable:
+                    self._defer(following)
+                status = run(lambda clients: follow(clients, following))
+            final = status
+            if final.state != "succeeded":
+                # It has ended badly: the next try must submit a new one.
+                record.clear()
+            result = run(lambda clients: result_of(clients, job, final))
+        return self._succeed(context, record, result)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Take the outcome that the trigger has brought.
+
+        :raises OSSJobError: the job did not succeed.
+        :raises OSSAsyncError: waiting failed.
+        """
+        record = TaskRecord(context, "", enabled=self.durable)
+        if event and event.get("status") in ("failed", "lost"):
+            record.clear()
+        return self._succeed(context, record, result_from(event))
+
+    def on_kill(self) -> None:
+        """Say that the job goes on: OSS offers no way to cancel it."""
+        if self._job is not None:
+            self.log.warning(
+                "Job %s on %s cannot be cancelled and goes on; it will write %s. A retry follows it.",
+                self._job.task_id,
+                self._job.source,
+                self._job.target or "nothing",
+            )
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the source as input and the outputs as output datasets, for OpenLineage."""
+        from airflow.providers.common.compat.openlineage.facet import Dataset
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        result = task_instance.xcom_pull(task_ids=task_instance.task_id) or {}
+
+        def dataset(uri: str) -> Any:
+            bucket, _, key = uri.removeprefix("oss://").partition("/")
+            return Dataset(namespace=f"oss://{bucket}", name=key)
+
+        return OperatorLineage(
+            inputs=[dataset(uri) for uri in [result.get("source", "")] if uri],
+            outputs=[dataset(uri) for uri in result.get("outputs", ())],
+        )
+
+    def _defer(self, following: Following) -> None:
+        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
+
+        self.defer(
+            trigger=OSSAsyncTaskTrigger(
+                following=following.to_dict(), oss_conn_id=self.oss_conn_id, region=self.region
+            ),
+            method_name="execute_complete",
+            # A safety net only: the trigger itself keeps the deadline, and says more.
+            timeout=timedelta(seconds=max(0.0, following.deadline - time.time()) + 900),
+        )
+
+    def _succeed(self, context: Context, record: TaskRecord, result: dict[str, Any]) -> dict[str, Any]:
+        record.clear()
+        outputs = result["outputs"]
+        self.log.info("Job %s has succeeded; outputs: %s", result["task_id"], ", ".join(outputs) or "none")
+        if not outputs and result["target"]:
+            self.log.warning("No object like %s was found after the job", result["target"])
+        for outlet in self.outlets:
+            if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):
+                context["outlet_events"][outlet].extra.update(
+                    {"task_id": result["task_id"], "outputs": outputs}
+                )
+        return result
+
+    def build_submission(self) -> Submission:
+        """Check everything and return the request.
+
+        :raises ValueError: names every wrong argument, its value and what is allowed.
+        """
+        settings = self.hook.settings
+        problems: list[str] = []
+
+        def parse(name: str) -> ObjectURI:
+            text, variables = getattr(self, name), name == "target"
+            return ObjectURI.parse(text, name=name, default_bucket=settings.bucket, variables=variables)
+
+        source = _collect(problems, lambda: parse("source"))
+        target = _collect(problems, lambda: parse("target")) if self.target is not None else None
+        for name, allowed in (("completion", COMPLETIONS), ("on_uncertain_submit", ("fail", "resubmit"))):
+            if (value := getattr(self, name)) not in allowed:
+                problems.append(f"{name}={value!r} is not allowed: expected {' or '.join(allowed)}")
+        for name, most in (("timeout", MAX_TIMEOUT), ("poll_interval", 3600.0)):
+            seconds = _seconds(getattr(self, name))
+            if seconds is None or not 0 < seconds <= most:
+                problems.append(
+                    f"{name}={getattr(self, name)!r} is not allowed: expected above 0, up to {most:g} s"
+                )
+        # With a wrong source or target the other arguments are still checked, against one that is all right.
+        place_holder = ObjectURI("bucket", "target") if self.target is not None else None
+        instruction = _collect(
+            problems,
+            lambda: self.instruction(source or ObjectURI("bucket", "source"), target or place_holder),
+        )
+        if problems or instruction is None:
+            raise ProcessError(
+                f"Nothing was submitted. To correct in task {self.task_id}: {'; '.join(problems)}",
+                problems=problems,
+            )
+        submission = replace(instruction, region=settings.region, imm_project=settings.imm_project)
+        if self.completion == "object" and self.wait_for_completion:
+            predictable_output(submission)
+        for warning in self.warnings():
+            self.log.warning("%s: %s", submission.process.operation, warning)
+        return submission
+
+
+class OSSSpecificationOperator(OSSAsyncBaseOperator):
+    """An operator for one operation; its arguments are those of the specification.
+
+    A subclass names the specification. Its ``__init__``, signature, template fields and documentation of the
+    arguments are made from that, so that Airflow reports missing and misspelt arguments, applies
+    ``default_args``, renders and maps them as if they were written by hand.
+    """
+
+    specification: ClassVar[type[Specification]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "specification" not in cls.__dict__:
+            return
+        fields = cls.specification.fields()
+
+        def __init__(self: OSSSpecificationOperator, **kwargs: Any) -> None:
+            for field in fields:
+                setattr(self, field.name, kwargs.pop(field.name, None))
+            super(cls, self).__init__(**kwargs)
+
+        keyword = Parameter.KEYWORD_ONLY
+        own = [
+            Parameter(f.name, Parameter.KEYWORD_ONLY, default=Parameter.empty if f.required else None)
+            for f in fields
+        ]
+        *common, variadic = signature(OSSAsyncBaseOperator.__init__).parameters.values()
+        taken = [p for p in common if p.name != "target" or cls.specification.writes_object]
+        __init__.__signature__ = Signature([*taken, *own, variadic])  # type: ignore[attr-defined]
+        cls.__init__ = __init__  # type: ignore[assignment,method-assign]
+        cls.template_fields = (*OSSAsyncBaseOperator.template_fields, *(f.name for f in fields))
+
+    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
+        """Return what to ask for, from the task's arguments."""
+        return instruct(self._specified(), source, target, self.notify_topic or "")
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what the service would silently ignore."""
+        return self._specified().warnings()
+
+    def _specified(self) -> Specification:
+        arguments = {field.name: getattr(self, field.name) for field in self.specification.fields()}
+        return self.specification(extra_params=self.extra_params, **arguments)
+
+
+def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
+    try:
+        return check()
+    except ProcessError as error:
+        problems.extend(error.problems or [str(error)])
+        return None
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

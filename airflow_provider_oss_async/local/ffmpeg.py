@@ -127,7 +127,9 @@ def probe(path: Path) -> Media:
     blocks = re.split(r"^  Stream #0:", text, flags=re.M)[1:]
     audio = next((_audio(block) for block in blocks if ": Audio: " in block.split("\n", 1)[0]), None)
     left = max(0, total - (audio.bitrate if audio else 0))
-    found = (_video(block, left) for block in blocks if ": Video: " in block and "(attached pic)" not in block)
+    found = (
+        _video(block, left) for block in blocks if ": Video: " in block and "(attached pic)" not in block
+    )
     subtitle = re.search(r": Subtitle: (\w+)", text)
     return Media(head[1], duration, total, next(found, None), audio, subtitle[1] if subtitle else None)
 

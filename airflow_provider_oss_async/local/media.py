@@ -82,7 +82,12 @@ def convert(spec: Specification, source: Path, workdir: Path) -> ProducedFile:
         filters = [f"fps={settings.fps:g}"] if settings.fps else []
         if settings.size:
             filters.append(fit_filter(settings.size, spec.get("fit", "stretch")))
-        arguments += ["-map", "0:V:0", *(["-filter:v", ",".join(filters)] if filters else []), *settings.options]
+        arguments += [
+            "-map",
+            "0:V:0",
+            *(["-filter:v", ",".join(filters)] if filters else []),
+            *settings.options,
+        ]
     if media.audio and not spec.get("no_audio"):
         kept.append("audio")
         codec = _audio_codec(spec, container, media.audio)
@@ -168,14 +173,18 @@ def _merged_audio(
     rate, channels = spec.get("sample_rate", model.sample_rate), spec.get("channels", model.channels)
     for problem in audio_errors({"sample_rate": rate, "channels": channels}, codec):
         # Documented: a default that the format cannot hold makes the merge fail.
-        raise JobFailed("InvalidArgument", f"{problem}; it was taken from the align object unless it was given")
+        raise JobFailed(
+            "InvalidArgument", f"{problem}; it was taken from the align object unless it was given"
+        )
     layout = _LAYOUTS[channels]
     same = f"aformat=sample_rates={rate}:channel_layouts={layout}"
     for number, (media, length) in enumerate(zip(all_media, lengths, strict=True)):
         if media.audio:
             graph.append(f"[{number}:a:0]asetpts=PTS-STARTPTS,{same}[a{number}]")
         elif length is None:
-            raise JobFailed("UnsupportedMedia", f"Object {number + 1} of the merge has no audio and no known length")
+            raise JobFailed(
+                "UnsupportedMedia", f"Object {number + 1} of the merge has no audio and no known length"
+            )
         else:
             graph.append(f"anullsrc=r={rate}:cl={layout},atrim=duration={length:.3f},{same}[a{number}]")
     return ["-map", "[a]", *_audio_options(spec, codec, model)]
@@ -187,7 +196,9 @@ def _video_settings(spec: Specification, video: VideoStream, container: str) -> 
         return _VideoSettings(codec, options=["-c:v", "copy", *_tag(video.codec, container)])
     encoder = _VIDEO_ENCODERS.get(codec)
     if encoder is None:
-        raise JobFailed("InvalidArgument", f"video_codec={codec!r} is not known: expected {_names(_VIDEO_ENCODERS)}")
+        raise JobFailed(
+            "InvalidArgument", f"video_codec={codec!r} is not known: expected {_names(_VIDEO_ENCODERS)}"
+        )
     options = ["-c:v", encoder, *_tag(codec, container), "-g", str(spec.get("keyframe_interval", 150))]
     if codec == "vp9":
         options += ["-deadline", "realtime", "-cpu-used", "8", "-row-mt", "1"]
@@ -228,7 +239,9 @@ def _apply(spec: Specification, name: str, has: float, wanted: float) -> bool:
     if not has or has >= wanted or policy == "convert":
         return True
     if policy == "fail":
-        raise JobFailed("InvalidArgument", f"The object's {name.replace('_', ' ')} ({has:g}) is below {wanted:g}")
+        raise JobFailed(
+            "InvalidArgument", f"The object's {name.replace('_', ' ')} ({has:g}) is below {wanted:g}"
+        )
     return False
 
 
@@ -247,12 +260,16 @@ def _audio_options(spec: Specification, codec: str, audio: AudioStream) -> list[
         return ["-c:a", "copy"]
     encoder = _AUDIO_ENCODERS.get(codec)
     if encoder is None:
-        raise JobFailed("InvalidArgument", f"audio_codec={codec!r} is not known: expected {_names(_AUDIO_ENCODERS)}")
+        raise JobFailed(
+            "InvalidArgument", f"audio_codec={codec!r} is not known: expected {_names(_AUDIO_ENCODERS)}"
+        )
     rate, channels, bitrate = spec.get("sample_rate"), spec.get("channels"), spec.get("audio_bitrate")
     options = ["-c:a", encoder]
     if codec == "amr":
         if rate not in (None, 8000):
-            raise JobFailed("InvalidArgument", "The local stand-in has no encoder for AMR-WB: use sample_rate 8000")
+            raise JobFailed(
+                "InvalidArgument", "The local stand-in has no encoder for AMR-WB: use sample_rate 8000"
+            )
         rate, channels = 8000, 1
     if codec == "pcm" and spec.get("bit_depth") == 24:
         options = ["-c:a", "pcm_s24le"]
@@ -291,7 +308,9 @@ def _subtitle_options(codec: str, container: str) -> list[str]:
 def _container(spec: Specification) -> str:
     container: str = spec.get("container")
     if container not in _MUXERS:
-        raise JobFailed("InvalidArgument", f"container={container!r} is not known: expected {_names(_MUXERS)}")
+        raise JobFailed(
+            "InvalidArgument", f"container={container!r} is not known: expected {_names(_MUXERS)}"
+        )
     return container
 
 
@@ -300,7 +319,9 @@ def _length(media: Media, start: float, duration: float, name: str) -> float | N
     if media.duration is None:
         return duration or None
     if start >= media.duration:
-        raise JobFailed("InvalidArgument", f"start={start:g} s is not inside {name}, which lasts {media.duration:g} s")
+        raise JobFailed(
+            "InvalidArgument", f"start={start:g} s is not inside {name}, which lasts {media.duration:g} s"
+        )
     return min(duration or media.duration, media.duration - start)
 
 
@@ -320,7 +341,9 @@ def _names(known: Mapping[str, str]) -> str:
 def _write(arguments: list[str], container: str, source: Path, workdir: Path, *more: Path) -> ProducedFile:
     result = workdir / f"result.{container}"
     arguments += ["-movflags", "+faststart"] if container in _FASTSTART else []
-    run([*arguments, "-threads", "2", "-f", _MUXERS[container], str(result)], [source, result, workdir, *more])
+    run(
+        [*arguments, "-threads", "2", "-f", _MUXERS[container], str(result)], [source, result, workdir, *more]
+    )
     if not result.stat().st_size:
         raise JobFailed("ProcessingFailed", "ffmpeg wrote nothing: the part to process holds no frames")
     return ProducedFile(result, extension=container)

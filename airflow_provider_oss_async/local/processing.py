@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.process import Specification
 
 
-class JobFailed(Exception):  # noqa: N818  (an outcome, not a fault of the program)
+class JobFailed(Exception):
     """A job cannot be done with this input.
 
     :param code: short code in the service's manner, such as ``InvalidArgument``. The service's own codes for

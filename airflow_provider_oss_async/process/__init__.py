@@ -5,18 +5,13 @@ from __future__ import annotations
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process.audio import AudioConcat, AudioConvert
 from airflow_provider_oss_async.process.document import DocumentConvert
+from airflow_provider_oss_async.process.frames import VideoAnimation, VideoSnapshots, VideoSprite
 from airflow_provider_oss_async.process.grammar import Process, SaveAs, Segment, parse_process
 from airflow_provider_oss_async.process.image import DecodeBlindWatermark
 from airflow_provider_oss_async.process.specification import Specification
 from airflow_provider_oss_async.process.style import Style
 from airflow_provider_oss_async.process.uri import ObjectURI
-from airflow_provider_oss_async.process.video import (
-    VideoAnimation,
-    VideoConcat,
-    VideoConvert,
-    VideoSnapshots,
-    VideoSprite,
-)
+from airflow_provider_oss_async.process.video import VideoConcat, VideoConvert
 
 #: One specification per asynchronous operation, by the operation's name.
 SPECIFICATIONS: dict[str, type[Specification]] = {

@@ -12,13 +12,15 @@ from typing_extensions import TypedDict
 
 from airflow_provider_oss_async.process.media import (
     AUDIO_CONTAINERS,
+    After,
     Align,
     AudioEncoding,
+    Before,
     Clipping,
     audio_errors,
     merge_errors,
 )
-from airflow_provider_oss_async.process.specification import Clips, Param, Specification, Token
+from airflow_provider_oss_async.process.specification import Param, Specification, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +40,8 @@ class AudioConcatParameters(_Container, Clipping, AudioEncoding, total=False):
     """Arguments of ``audio/concat``."""
 
     align: Align
-    before: Annotated[Clips, Param("pre", "Objects that play before the source, in this order.")]
-    after: Annotated[Clips, Param("sur", "Objects that play after the source, in this order.")]
+    before: Before
+    after: After
 
 
 class AudioConvert(Specification):
@@ -71,4 +73,4 @@ class AudioConcat(Specification):
         """Yield a note where the source's own rate and channels may not fit the result."""
         yield from super().warnings()
         if not {"sample_rate", "channels"} <= self.values.keys():
-            yield "a merge can fail where the format does not take the source's sample rate or channels; set both"
+            yield "a merge can fail where the format does not take the source's rate or channels; set both"

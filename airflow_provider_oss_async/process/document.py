@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Required
 
 from pydantic import BeforeValidator, StringConstraints
@@ -25,12 +24,13 @@ PLAIN = (
 )  # fmt: skip
 TARGETS = ("pdf", "png", "jpg", "txt")
 
+_PAGES_FORM = "page numbers and ranges such as 1,2,4-10"
+_RANGE = r"[1-9][0-9]{0,5}(?:-[1-9][0-9]{0,5})?"
 Pages = Annotated[
     str,
-    BeforeValidator(
-        lambda value: str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    ),
-    StringConstraints(pattern=re.compile(r"^[1-9]\d{0,5}(-[1-9]\d{0,5})?(,[1-9]\d{0,5}(-[1-9]\d{0,5})?)*$")),
+    # One page may come as a number.
+    BeforeValidator(lambda value: str(value) if type(value) is int and value < 10**6 else value),
+    StringConstraints(pattern=rf"\A{_RANGE}(?:,{_RANGE})*\Z"),
 ]
 
 
@@ -52,7 +52,7 @@ class DocumentConvertParameters(TypedDict, total=False):
             known=(*WORD, *PRESENTATION, *SPREADSHEET, "pdf", *PLAIN),
         ),
     ]
-    pages: Annotated[Pages, Param("pages", "Pages to convert, such as 1,2,4-10.", default="all pages")]
+    pages: Annotated[Pages, Param("pages", "Pages to convert.", default="all pages", form=_PAGES_FORM)]
 
 
 class DocumentConvert(Specification):

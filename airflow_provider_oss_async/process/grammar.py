@@ -6,8 +6,8 @@ The grammar is in "Asynchronous processing", "sys/saveas" and "Message notificat
     OPERATION[,key_value]...[/pre,o_NAME[,key_value]...]...[/sur,...]...[|sys/saveas,o_NAME[,b_NAME]][/notify,topic_NAME]
 
 Names of objects, buckets and topics, and the page list of a document, are base64: URL-safe and unpadded when
-written, any common form when read. Every other value is raw and may hold no separator, so a value can never
-become a second parameter, a segment, a saveas or a notify.
+written, any common form when read. Every other value is raw and matches :data:`RAW`, so it can never become
+a second parameter, a segment, a saveas or a notify.
 """
 
 from __future__ import annotations
@@ -43,11 +43,20 @@ SEGMENT_OPERATIONS = frozenset({"video/concat", "audio/concat"})
 #: Parameters whose value is base64 on the wire; :class:`Process` holds them decoded.
 BASE64_KEYS = frozenset({"pages"})
 
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-# Separators of the language, white space, control characters, and the braces of an unrendered template.
-_FORBIDDEN = re.compile(r"[\s,/|=&{}\x00-\x1f\x7f]")
-_ACTION = re.compile(r"[a-z][a-z0-9]*/[a-z0-9]+")
-_STYLE_HINT = "a style is written style/NAME, or style/::NAME for a built-in one"
+#: Pattern of a raw value: printable ASCII, but none of the separators of the language, of ``% +``, which a
+#: server that decodes the body as a form would change, or of the braces of an unrendered template.
+RAW = r"[!-$'-*\-.0-<>-z~]+"
+RAW_RULE = "printable ASCII without white space or any of , / | = & % + { }"
+
+# Patterns are strings, which re compiles and caches on first use: DAG files import this module all the time.
+_KEY = r"[A-Za-z][A-Za-z0-9]*"
+_ACTION = r"[a-z][a-z0-9]*/[a-z0-9]+"
+# https://www.alibabacloud.com/help/en/oss/user-guide/image-styles, and :: for the built-in ones
+_STYLE_NAME = r"(?:::)?[A-Za-z0-9._-]{1,63}"
+_STYLE_HINT = (
+    "a style is written style/NAME, or style/::NAME for a built-in one; "
+    "a name has 1 to 63 letters, digits, underscores, hyphens and periods"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +169,9 @@ def parse_process(text: str) -> Process:
         raise ProcessError(
             "a process string has at most one |, before sys/; asynchronous operations cannot be chained"
         )
-    # A name in the standard alphabet may hold a slash: split only where a segment or an item can begin.
-    body, *segments = re.split(r"/(?=(?:pre|sur)(?:,|$))", head)
+    # A name in the standard alphabet may hold a slash, and a style may be called "pre": split only where a
+    # segment can begin.
+    body, *segments = [head] if head.startswith("style/") else re.split(r"/(?=(?:pre|sur)(?:,|\Z))", head)
     operation, *params = body.split(",")
     _check_operation(operation)
     saveas, topic = _parse_sys(tail) if bar else (None, "")
@@ -180,7 +190,7 @@ def _parse_sys(tail: str) -> tuple[SaveAs | None, str]:
         raise ProcessError(f"after | comes sys/saveas or sys/notify, not {tail!r}")
     saveas: SaveAs | None = None
     topic = ""
-    for item in re.split(r"/(?=(?:saveas|notify)(?:,|$))", chain):
+    for item in re.split(r"/(?=(?:saveas|notify)(?:,|\Z))", chain):
         name, *parts = item.split(",")
         pairs = dict(_split_param(p) for p in parts)
         if len(pairs) != len(parts):
@@ -237,7 +247,7 @@ def _unb64(key: str, text: str) -> str:
     try:
         return base64.b64decode(body + "=" * (-len(body) % 4), validate=True).decode()
     except ValueError:  # binascii.Error and UnicodeError are kinds of it
-        raise ProcessError(f"{key}_{text}: the value is not base64 of UTF-8 text") from None
+        raise ProcessError(f"{f'{key}_{text}'!r}: the value is not base64 of UTF-8 text") from None
 
 
 def _check_name(what: str, name: str) -> None:
@@ -252,16 +262,14 @@ def _check_name(what: str, name: str) -> None:
 def _check_params(params: Iterable[tuple[str, str]]) -> None:
     seen: set[str] = set()
     for key, value in params:
-        if not _KEY.fullmatch(key):
+        if not isinstance(key, str) or not re.fullmatch(_KEY, key):
             raise ProcessError(f"{key!r} is not a parameter key; one is made of letters and digits")
         if key in seen:
             raise ProcessError(f"the parameter {key} is given twice")
         seen.add(key)
         _check_name(f"the value of {key}", value)
-        if key not in BASE64_KEYS and _FORBIDDEN.search(value):
-            raise ProcessError(
-                f"{key}_{value}: a value must not contain white space or any of , / | = & {{ }}"
-            )
+        if key not in BASE64_KEYS and not re.fullmatch(RAW, value):
+            raise ProcessError(f"{f'{key}_{value}'!r} is not allowed: a value is {RAW_RULE}")
 
 
 def _check_operation(operation: str) -> None:
@@ -269,13 +277,11 @@ def _check_operation(operation: str) -> None:
         return
     category, _, action = operation.partition("/")
     if category == "style":
-        name = action.removeprefix("::")
-        if not name or _FORBIDDEN.search(name) or ":" in name:
-            raise ProcessError(f"{operation!r}: {_STYLE_HINT}")
-        _check_name("the style name", name)
+        if not re.fullmatch(_STYLE_NAME, action):
+            raise ProcessError(f"{operation!r} is not allowed: {_STYLE_HINT}")
         return
     known = ", ".join(sorted(ASYNC_OPERATIONS))
-    if category in ("image", "video", "audio", "doc", "hls") and _ACTION.fullmatch(operation):
+    if category in ("image", "video", "audio", "doc", "hls") and re.fullmatch(_ACTION, operation):
         hint = " Did you mean video/snapshots?" if operation == "video/snapshot" else ""
         raise ProcessError(
             f"{operation} cannot run asynchronously: it is not among {known} and style/NAME.{hint} "

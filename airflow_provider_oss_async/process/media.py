@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Interval
 from typing_extensions import TypedDict
 
-from airflow_provider_oss_async.process.specification import Param, Seconds
+from airflow_provider_oss_async.process.clip import CLIPS_FORM, MAX_CLIPS, Clips
+from airflow_provider_oss_async.process.field import Param, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 AUDIO_CONTAINERS = ("mp3", "aac", "flac", "oga", "ac3", "opus", "amr")
+FIT = ("stretch", "crop", "fill", "fit")
+FIT_DOC = (
+    "How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, "
+    "fill adds black bars, fit keeps the shape inside the size."
+)
 #: What to do where the source is below the wanted value: readable value to wire digit.
 IF_LOWER = (("convert", "0"), ("keep_source", "1"), ("fail", "2"))
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -86,13 +92,17 @@ class AudioEncoding(TypedDict, total=False):
 
 Align = Annotated[
     int,
-    Interval(ge=0, le=10),
+    Interval(ge=0, le=MAX_CLIPS),
     Param(
         "align",
         "Position, counted from 0 in play order, of the object whose properties the result takes by default.",
         default="0",
     ),
 ]
+Before = Annotated[
+    Clips, Param("pre", "Objects that play before the source, in this order.", form=CLIPS_FORM)
+]
+After = Annotated[Clips, Param("sur", "Objects that play after the source, in this order.", form=CLIPS_FORM)]
 
 
 def audio_errors(values: Mapping[str, Any], audio_format: str) -> Iterator[str]:
@@ -104,7 +114,7 @@ def audio_errors(values: Mapping[str, Any], audio_format: str) -> Iterator[str]:
     rate = values.get("sample_rate")
     rates = _RATES_BY_FORMAT.get(audio_format, SAMPLE_RATES)
     if rate is not None and rate not in rates:
-        yield f"sample_rate={rate} is not allowed with {audio_format or 'any format'}: expected one of {_list(rates)} Hz"
+        yield f"sample_rate={rate} is not allowed with {audio_format}: expected one of {_list(rates)} Hz"
     channels = values.get("channels")
     most = _CHANNELS_BY_FORMAT.get(audio_format, 8)
     if channels is not None and channels > most:
@@ -119,10 +129,10 @@ def audio_errors(values: Mapping[str, Any], audio_format: str) -> Iterator[str]:
 def merge_errors(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the service refuses of a merge: too many objects, or an ``align`` beyond them."""
     others = len(values.get("before", ())) + len(values.get("after", ()))
-    if others > 10:
-        yield f"before and after name {others} objects: expected 1 to 10 in all (11 with the source)"
+    if others > MAX_CLIPS:
+        yield f"before and after name {others} objects: expected 1 to {MAX_CLIPS} in all"
     elif others and values.get("align", 0) > others:
-        yield f"align={values['align']} is not allowed: expected 0 to {others}, the objects counted in play order"
+        yield f"align={values['align']} is not allowed: expected 0 to {others}, counted in play order"
 
 
 def _list(values: tuple[int, ...]) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_oss_async.exceptions import ProcessError
-from airflow_provider_oss_async.process.uri import ObjectURI
+from airflow_provider_oss_async.process.grammar import RAW, RAW_RULE
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.process.grammar import Process
+    from collections.abc import Callable, Iterator
 
+    from airflow_provider_oss_async.process.grammar import Process
+    from airflow_provider_oss_async.process.uri import ObjectURI
+
+_SOURCE_VARIABLES = ("bucket", "key", "dirname", "basename", "barename", "ext")
 _TIMES = ("year", "mon", "day", "hour", "min", "sec")
 #: What the service fills in while it works, as the pattern of what it can be.
 _PATTERNS = {
@@ -29,16 +31,18 @@ _PATTERNS = {
     "autoext": r"[A-Za-z0-9]+",
     **{prefix + name: r"\d{2,4}" for name in _TIMES for prefix in ("", "t_")},
 }
-_TOKEN = re.compile(r"\{\{|\}\}|\{([a-z_]+)\}|[{}]")
-#: Operations that write several objects, and those that add ``_STREAM_INDEX.EXT`` to a key without extension.
-_MANY = {"video/snapshots", "video/sprite"}
+_TOKEN = r"\{\{|\}\}|\{([a-z_]+)\}|[{}]"  # noqa: S105
+_ANY_EXTENSION = r"\.[A-Za-z0-9]+"
+#: What is appended to a key without an extension, before the extension, by operations that write frames.
+_NUMBERS = {"video/snapshots": r"_\d+_\d+", "video/sprite": r"(?:_\d+)*"}
+#: Wire keys and defaults of the number of frames on a sprite sheet, its columns and its rows.
+_SHEET = (("num", 0), ("tw", 6), ("th", 6))
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """The objects a job will write.
 
-    :param bucket: their bucket; empty where a job writes nothing.
+    :param bucket: their bucket.
     :param key: the key, where there is exactly one and it can be told beforehand; else empty.
     :param prefix: what every key begins with.
     :param pattern: what every key looks like.
@@ -59,37 +63,19 @@ def expand(template: str, value_of: Callable[[str], str]) -> str:
     :param value_of: returns the value of a variable; raises :class:`KeyError` for an unknown one.
     :raises ProcessError: a brace stands alone, or a variable is unknown.
     """
-
-    def replace(match: re.Match[str]) -> str:
-        if match[0] in ("{{", "}}"):
-            return match[0][0]
-        if not match[1]:
-            raise ProcessError(f"{template!r}: a brace stands alone; write {{variable}}, or {{{{ for a brace")
-        try:
-            return value_of(match[1])
-        except KeyError:
-            known = ", ".join([*source_variables(ObjectURI("b", "k")), *_PATTERNS])
-            raise ProcessError(f"{template!r}: {match[1]} is not a variable; there are {known}") from None
-
-    return _TOKEN.sub(replace, template)
+    return "".join(_value(template, text, value_of) if named else text for text, named in _parts(template))
 
 
 def source_variables(source: ObjectURI) -> dict[str, str]:
     """Return the variables that follow from the source's name."""
     dirname, basename = posixpath.split(source.key)
     barename, dot, ext = basename.rpartition(".")
-    return {
-        "bucket": source.bucket,
-        "key": source.key,
-        "dirname": dirname,
-        "basename": basename,
-        "barename": barename if dot else basename,
-        "ext": ext if dot else "",
-    }
+    values = (source.bucket, source.key, dirname, basename, barename if dot else basename, ext if dot else "")
+    return dict(zip(_SOURCE_VARIABLES, values, strict=True))
 
 
 def format_of(process: Process) -> str:
-    """Return the extension that ``{autoext}`` stands for; empty for a style, whose content is not known here."""
+    """Return the extension that ``{autoext}`` stands for; empty for a style, which does not say."""
     return process.param("target" if process.operation.startswith("doc/") else "f") or ""
 
 
@@ -97,7 +83,14 @@ def many_outputs(process: Process) -> bool:
     """Return whether the operation writes one object per page, frame or sheet (``False`` for a style)."""
     if process.operation == "doc/convert":
         return process.param("target") not in ("pdf", "txt")
-    return process.operation in _MANY
+    if process.operation == "video/sprite":
+        # All tiles are sure to fit on one sheet only where their number is limited.
+        texts = [(process.param(key) or "", default) for key, default in _SHEET]
+        frames, columns, rows = (
+            int(text) if re.fullmatch(r"\d{1,9}", text) else default for text, default in texts
+        )
+        return not 0 < frames <= columns * rows
+    return process.operation == "video/snapshots"
 
 
 def outputs_of(process: Process, source: ObjectURI) -> Outputs | None:
@@ -106,45 +99,105 @@ def outputs_of(process: Process, source: ObjectURI) -> Outputs | None:
     :param process: the complete instruction.
     :param source: the object it is applied to.
     :return: ``None`` where the job writes no object.
-    :raises ProcessError: the key template is not well formed.
+    :raises ProcessError: the key template is not well formed, or the bucket depends on more than the source.
     """
     if process.saveas is None:
         return None
-    known = source_variables(source)
-    if ext := format_of(process):
-        known["autoext"] = ext
     template = process.saveas.key
-    variable = False
+    known = source_variables(source)
+    bucket = expand(process.saveas.bucket or source.bucket, known.__getitem__)
+    ext = format_of(process)
+    if ext:
+        known["autoext"] = ext
 
-    def literal(name: str) -> str:
-        nonlocal variable
-        if name in known:
-            return known[name]
-        variable = True
-        return f"\0{_PATTERNS[name]}\0"
+    opened: set[str] = set()  # variables that only the service can fill in
+    prefix, shown, regex = "", "", ""
+    for text, is_variable in _parts(template):
+        if is_variable and text not in known:
+            regex += _value(template, text, _PATTERNS.__getitem__)
+            shown += text
+            opened.add(text)
+            continue
+        literal = known[text] if is_variable else text
+        if not regex:
+            literal = literal.lstrip("/")  # {dirname} of an object at the top is empty
+        regex += re.escape(literal)
+        shown += literal
+        prefix += "" if opened else literal
 
-    bucket = expand(process.saveas.bucket or source.bucket, lambda name: known[name])
-    pieces = expand(template, literal).lstrip("/").split("\0")
-    # Odd pieces are patterns. A key without an extension gets one, frames also their stream and index.
+    many = many_outputs(process)
+    bare = "." not in posixpath.basename(template)
+    numbered = bare and process.operation in _NUMBERS and not opened & {"index", "streamindex"}
+    # The rule on extensions may be meant for the template or, with {basename}, for what becomes of it.
+    unsure = bare and "." in posixpath.basename(shown)
     suffix = ""
-    if "." not in posixpath.basename(template) and not process.is_style:
-        dot_ext = rf"\.{re.escape(ext)}" if ext else r"\.[A-Za-z0-9]+"
-        if process.operation == "video/snapshots" and not variable:
-            suffix = rf"_\d+_\d+{dot_ext}"
-        elif process.operation == "video/sprite" and not variable:
-            suffix = rf"(?:_\d+)*{dot_ext}"
-        elif process.operation.startswith("doc/"):
-            suffix = f"(?:{dot_ext})?"
-        elif not many_outputs(process):
-            pieces[-1] += f".{ext}"
-        else:
-            suffix = f"(?:{dot_ext})?"
-    pattern = "".join(p if n % 2 else re.escape(p) for n, p in enumerate(pieces)) + suffix
-    single = len(pieces) == 1 and not suffix and not process.is_style
+    if process.is_style:
+        suffix = "(?:[._].*)?"
+    elif bare:
+        suffix = (_NUMBERS[process.operation] if numbered else "") + (
+            re.escape(f".{ext}") if ext else _ANY_EXTENSION
+        )
+        if unsure or process.operation == "doc/convert" or (many and not numbered):
+            suffix = f"(?:{suffix})?"
+        elif ext and not numbered:
+            regex, suffix = regex + suffix, ""
+            prefix += "" if opened else f".{ext}"
     return Outputs(
         bucket=bucket,
-        key=pieces[0] if single else "",
-        prefix=pieces[0],
-        pattern=re.compile(pattern if not process.is_style else pattern + r"(?:[._].*)?"),
-        overwrites=single and many_outputs(process),
+        key="" if opened or suffix else prefix,
+        prefix=prefix,
+        pattern=re.compile(regex + suffix),
+        overwrites=many and not opened & {"index", "sheetname"} and (unsure or not numbered),
     )
+
+
+def check_outputs(process: Process, source: ObjectURI) -> None:
+    """Check what was made for one object against that object.
+
+    :param process: the complete instruction.
+    :param source: the object it is applied to.
+    :raises ProcessError: the target cannot be written, or is an object being read, or the topic is no name.
+    """
+    problems = []
+    outputs = outputs_of(process, source)
+    if process.saveas is not None and process.saveas.key.endswith("/"):
+        problems.append(
+            f"target={process.saveas.key!r} is not allowed: the service writes no key that ends in /"
+        )
+    read = {source.key, *(segment.object for segment in process.segments)}
+    if outputs is not None and outputs.bucket == source.bucket:
+        written = outputs.prefix if process.is_style else outputs.key
+        if written in read:
+            problems.append(
+                f"target: oss://{outputs.bucket}/{written} is being read; the result would overwrite it"
+            )
+    if process.topic and not re.fullmatch(RAW, process.topic):
+        problems.append(f"topic={process.topic!r} is not allowed: a topic's name is {RAW_RULE}")
+    if problems:
+        raise ProcessError("; ".join(problems), problems=problems)
+
+
+def _parts(template: str) -> Iterator[tuple[str, bool]]:
+    """Yield literal texts, and the names of variables with ``True``."""
+    end = 0
+    for match in re.finditer(_TOKEN, template):
+        yield template[end : match.start()], False
+        end = match.end()
+        if match[1]:
+            yield match[1], True
+        elif match[0] in ("{{", "}}"):
+            yield match[0][0], False
+        else:
+            raise ProcessError(f"{template!r}: a brace stands alone; write {{variable}}, or {{{{ for a brace")
+    yield template[end:], False
+
+
+def _value(template: str, name: str, value_of: Callable[[str], str]) -> str:
+    try:
+        return value_of(name)
+    except KeyError:
+        known = ", ".join((*_SOURCE_VARIABLES, *_PATTERNS))
+        raise ProcessError(
+            f"{template!r}: {name} is not a variable that can be used here; there are {known}, "
+            f"in a bucket only the first {len(_SOURCE_VARIABLES)}"
+        ) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process.grammar import Process, SaveAs
+from airflow_provider_oss_async.process.naming import check_outputs
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.process.uri import ObjectURI
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 TASK_TYPES = ("MediaConvert", "OfficeConversion", "DecodeBlindWatermark")
 
 
+@dataclass(frozen=True, slots=True)
 class Style:
     """A stored instruction. What it holds only the service knows, so the task type must be given.
 
@@ -24,14 +27,15 @@ class Style:
     :raises ProcessError: the name or the type is not allowed.
     """
 
-    def __init__(self, name: str, *, task_type: str = "MediaConvert") -> None:
-        Process(f"style/{name}")
-        if task_type not in TASK_TYPES:
+    name: str
+    task_type: str = "MediaConvert"
+
+    def __post_init__(self) -> None:
+        Process(self.operation)
+        if self.task_type not in TASK_TYPES:
             raise ProcessError(
-                f"task_type={task_type!r} is not allowed: expected one of {', '.join(TASK_TYPES)}"
+                f"task_type={self.task_type!r} is not allowed: expected one of {', '.join(TASK_TYPES)}"
             )
-        self.name = name
-        self.task_type = task_type
 
     @property
     def operation(self) -> str:
@@ -41,10 +45,11 @@ class Style:
     def to_process(self, source: ObjectURI, target: ObjectURI | None = None, topic: str = "") -> Process:
         """Return the complete instruction; parameters as in a specification's ``to_process``.
 
-        :raises ProcessError: no target, or the target is the source.
+        :raises ProcessError: no target, or one that cannot be written or is the source.
         """
-        if target is None:
+        if target is None and self.task_type != "DecodeBlindWatermark":
             raise ProcessError(f"{self.operation} needs a target: the service saves the result nowhere else")
-        if target == source:
-            raise ProcessError(f"target={str(target)!r} is the object being read; it would overwrite it")
-        return Process(self.operation, saveas=SaveAs(target.key, target.bucket), topic=topic)
+        saveas = SaveAs(target.key, target.bucket) if target is not None else None
+        process = Process(self.operation, saveas=saveas, topic=topic)
+        check_outputs(process, source)
+        return process

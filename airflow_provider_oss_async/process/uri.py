@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from airflow_provider_oss_async.exceptions import ProcessError
 
-# Bucket naming: https://www.alibabacloud.com/help/en/oss/user-guide/bucket-naming-conventions
-_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])")
-# What an unrendered Jinja expression looks like. In a target, ``{{`` without blanks is OSS's own escape for ``{``.
-_JINJA = re.compile(r"\{\{\s.*?\s\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# https://www.alibabacloud.com/help/en/oss/user-guide/bucket-naming-conventions
+_BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
+# What an unrendered Jinja expression looks like. In a target, {{ without blanks is OSS's own escape for {.
+_JINJA = r"(?s)\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}"
+_JINJA_IN_TARGET = r"(?s)\{\{\s.*?\s\}\}|\{%.*?%\}|\{#.*?#\}"
 MAX_KEY_BYTES = 1023
 
 
@@ -19,7 +20,7 @@ class ObjectURI:
     """An object, or with ``{variables}`` in its key the objects that a job writes.
 
     :param bucket: bucket name; in a target it may itself be a template such as ``{bucket}``.
-    :param key: object key, at most 1,023 bytes of UTF-8, not starting with ``/`` or ``\\``
+    :param key: object key, at most 1,023 bytes of UTF-8, starting with neither slash nor backslash
         (https://www.alibabacloud.com/help/en/oss/user-guide/object-naming-conventions).
     """
 
@@ -30,20 +31,21 @@ class ObjectURI:
         return f"oss://{self.bucket}/{self.key}"
 
     @classmethod
-    def parse(cls, text: str, *, name: str = "source", default_bucket: str = "") -> ObjectURI:
+    def parse(
+        cls, text: str, *, name: str = "source", default_bucket: str = "", variables: bool = False
+    ) -> ObjectURI:
         """Read ``oss://bucket/key``, or a bare key in ``default_bucket``.
 
         :param text: what the user wrote.
         :param name: the argument's name, for the message.
         :param default_bucket: bucket of a bare key; empty if there is none.
+        :param variables: whether the service fills in ``{variables}``, as it does in a target.
         :raises ProcessError: the text is not an object name OSS would take; says why.
         """
         shown = f"{name}={text!r}"
         if not isinstance(text, str) or not text.strip():
-            raise ProcessError(
-                f"{shown}: expected oss://bucket/key or a key in the default bucket, got nothing"
-            )
-        if _JINJA.search(text):
+            raise ProcessError(f"{shown} is not allowed: expected oss://bucket/key or a key")
+        if re.search(_JINJA_IN_TARGET if variables else _JINJA, text):
             raise ProcessError(f"{shown}: contains a template that was not rendered")
         if text.startswith("oss://"):
             bucket, _, key = text[len("oss://") :].partition("/")
@@ -53,16 +55,17 @@ class ObjectURI:
             bucket, key = default_bucket, text
             if not bucket:
                 raise ProcessError(
-                    f"{shown}: names no bucket; write oss://bucket/key, or set a default bucket on the connection"
+                    f"{shown}: names no bucket; write oss://bucket/key, "
+                    "or set a default bucket on the connection"
                 )
-        problem = _bucket_problem(bucket) or _key_problem(key)
+        problem = _bucket_problem(bucket, variables) or _key_problem(key)
         if problem:
             raise ProcessError(f"{shown}: {problem}")
         return cls(bucket, key)
 
 
-def _bucket_problem(bucket: str) -> str:
-    if "{" in bucket or _BUCKET.fullmatch(bucket):
+def _bucket_problem(bucket: str, variables: bool) -> str:
+    if re.fullmatch(_BUCKET, re.sub(r"\{[a-z_]+\}", "xxx", bucket) if variables else bucket):
         return ""
     return f"{bucket!r} is not a bucket name (3 to 63 characters of a-z, 0-9 and -, no - at the ends)"
 
@@ -72,6 +75,9 @@ def _key_problem(key: str) -> str:
         return "the object key is empty"
     if key[0] in "/\\":
         return "an object key must not start with / or \\"
+    # A line feed is what a template leaves behind; the others cannot be written in XML, so not be listed.
+    if re.search(r"[\x00-\x1f\x7f]", key):
+        return "the object key contains a control character"
     # Both HTTP stacks below the SDK normalise such segments away, so another object would be asked for.
     if any(part in (".", "..") for part in key.split("/")):
         return "an object key with a . or .. path segment cannot be sent"

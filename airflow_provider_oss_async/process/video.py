@@ -1,8 +1,7 @@
-"""Video transcoding, merging, animations, frames and sprites.
+"""Video transcoding and merging.
 
-Sources, all under https://www.alibabacloud.com/help/en/oss/user-guide/: video-transcoding,
-convert-videos-to-animated-images, video-frame-cutting, video-cut-sprite, video-stitching. Fields that only the
-IMM action ``CreateMediaConvertTask`` or Alibaba's media skill describe say so.
+Sources: https://www.alibabacloud.com/help/en/oss/user-guide/video-transcoding and .../video-stitching. Fields
+that only the IMM action ``CreateMediaConvertTask`` describes say so.
 """
 
 from __future__ import annotations
@@ -14,26 +13,23 @@ from typing_extensions import TypedDict
 
 from airflow_provider_oss_async.process.media import (
     AUDIO_CONTAINERS,
+    FIT,
+    FIT_DOC,
     IF_LOWER,
+    After,
     Align,
     AudioEncoding,
+    Before,
     Clipping,
-    Start,
     audio_errors,
     merge_errors,
 )
-from airflow_provider_oss_async.process.specification import Clips, Param, Seconds, Specification, Token
+from airflow_provider_oss_async.process.specification import Param, Specification, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VIDEO_CONTAINERS = ("mp4", "mkv", "mov", "asf", "avi", "mxf", "ts", "flv", "webm")
-FIT = ("stretch", "crop", "fill", "fit")
-_FIT_DOC = (
-    "How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, "
-    "fill adds black bars, fit keeps the shape inside the size."
-)
-_SAMPLING = ("inter", "key", "avg", "dhash")
 _SIZE = ("width", "height")
 
 
@@ -115,7 +111,7 @@ class _VideoEncoding(TypedDict, total=False):
             needs=_SIZE,
         ),
     ]
-    fit: Annotated[Token, Param("scaletype", _FIT_DOC, default="stretch", known=FIT, needs=_SIZE)]
+    fit: Annotated[Token, Param("scaletype", FIT_DOC, default="stretch", known=FIT, needs=_SIZE)]
     adapt_orientation: Annotated[
         bool,
         Param(
@@ -229,119 +225,8 @@ class VideoConcatParameters(
     """Arguments of ``video/concat``."""
 
     align: Align
-    before: Annotated[Clips, Param("pre", "Objects that play before the source, in this order.")]
-    after: Annotated[Clips, Param("sur", "Objects that play after the source, in this order.")]
-
-
-_Side = Annotated[int, Interval(ge=32, le=4096)]
-_Percent = Annotated[int, Interval(ge=1, le=200)]
-
-
-class _FrameSize(TypedDict, total=False):
-    width: Annotated[_Side, Param("w", "Width.", default="the source's", unit="px")]
-    height: Annotated[_Side, Param("h", "Height.", default="the source's", unit="px")]
-
-
-class _Frames(TypedDict, total=False):
-    count: Annotated[
-        int, Interval(ge=0), Param("num", "Most frames to take; 0 for no limit.", default="no limit")
-    ]
-    interval: Annotated[
-        Seconds,
-        Param(
-            "inter", "Time from one frame to the next; 0 takes every frame.", default="every frame", unit="s"
-        ),
-    ]
-
-
-class _Sampling(TypedDict, total=False):
-    sampling: Annotated[
-        Token,
-        Param(
-            "m",
-            "How frames are chosen: inter by interval, key keyframes, avg evenly spread (needs count), "
-            "dhash where the picture changes.",
-            default="inter",
-            known=_SAMPLING,
-        ),
-    ]
-    change_threshold: Annotated[
-        int,
-        Interval(ge=0, le=100),
-        Param(
-            "thr", "How much the picture must change with sampling dhash; at most 25 is advised.", default="0"
-        ),
-    ]
-
-
-class _AnimationFormat(TypedDict, total=False):
-    format: Required[Annotated[Token, Param("f", "Format of the result.", known=("gif", "webp"))]]
-
-
-class _AnimationRate(TypedDict, total=False):
-    frame_rate: Annotated[
-        float,
-        Interval(gt=0, le=240),
-        Param("fps", "Play speed of the result.", default="one frame per interval", unit="fps"),
-    ]
-
-
-class _StartOnly(TypedDict, total=False):
-    start: Start
-
-
-class _Fit(TypedDict, total=False):
-    fit: Annotated[Token, Param("scaletype", _FIT_DOC, default="stretch", known=FIT)]
-
-
-class VideoAnimationParameters(
-    _AnimationFormat, _StartOnly, _Frames, _AnimationRate, _FrameSize, _Fit, total=False
-):
-    """Arguments of ``video/animation``. There is no length: limit it with ``count`` and ``interval``."""
-
-
-class _ImageFormat(TypedDict, total=False):
-    format: Required[Annotated[Token, Param("f", "Format of the images.", known=("jpg", "png"))]]
-
-
-class VideoSnapshotsParameters(_ImageFormat, _StartOnly, _Sampling, _Frames, _FrameSize, total=False):
-    """Arguments of ``video/snapshots``."""
-
-    width_percent: Annotated[
-        _Percent, Param("pw", "Width in per cent of the source's.", default="100", unit="%")
-    ]
-    height_percent: Annotated[
-        _Percent, Param("ph", "Height in per cent of the source's.", default="100", unit="%")
-    ]
-    fit: Annotated[Token, Param("scaletype", _FIT_DOC, default="stretch", known=FIT)]
-
-
-class VideoSpriteParameters(_ImageFormat, _StartOnly, _Sampling, _Frames, total=False):
-    """Arguments of ``video/sprite``. The whole sheet is at most 16,384 x 16,384 px."""
-
-    tile_width: Annotated[_Side, Param("sw", "Width of a tile.", default="the source's", unit="px")]
-    tile_height: Annotated[_Side, Param("sh", "Height of a tile.", default="the source's", unit="px")]
-    tile_width_percent: Annotated[
-        _Percent, Param("psw", "Width of a tile in per cent of the source's.", default="100", unit="%")
-    ]
-    tile_height_percent: Annotated[
-        _Percent, Param("psh", "Height of a tile in per cent of the source's.", default="100", unit="%")
-    ]
-    fit: Annotated[Token, Param("scaletype", _FIT_DOC, default="stretch", known=FIT)]
-    columns: Annotated[
-        int, Interval(ge=1, le=100), Param("tw", "Tiles in a row (range and default from IMM).", default="6")
-    ]
-    rows: Annotated[
-        int,
-        Interval(ge=1, le=100),
-        Param("th", "Tiles in a column (range and default from IMM).", default="6"),
-    ]
-    padding: Annotated[
-        int, Interval(ge=0, le=100), Param("pad", "Gap between tiles (from IMM).", default="2", unit="px")
-    ]
-    margin: Annotated[
-        int, Interval(ge=0, le=100), Param("margin", "Outer border (from IMM).", default="2", unit="px")
-    ]
+    before: Before
+    after: After
 
 
 class _Encoding(Specification):
@@ -422,62 +307,3 @@ class VideoConcat(_Encoding):
         yield from super().warnings()
         if not {"sample_rate", "channels"} <= self.values.keys() and not self.get("no_audio"):
             yield "a merge can fail where the container does not take the source's rate or channels; set both"
-
-
-class VideoAnimation(Specification):
-    """Turn a video into an animated GIF or WebP."""
-
-    operation = "video/animation"
-    task_type = "MediaConvert"
-    parameters = VideoAnimationParameters
-
-
-class _FrameCapture(Specification):
-    task_type = "MediaConvert"
-    #: Pairs of (size in per cent, size in pixels that makes the service ignore it).
-    percent_fields: tuple[tuple[str, str], ...] = ()
-
-    def errors(self) -> Iterator[str]:
-        """Yield what the way of choosing frames needs."""
-        if self.get("sampling") == "avg" and not self.get("count"):
-            yield "sampling='avg' needs a count above 0"
-        if "change_threshold" in self.values and self.get("sampling") != "dhash":
-            yield "change_threshold is only allowed with sampling='dhash'"
-
-    def warnings(self) -> Iterator[str]:
-        """Yield sizes that the service ignores."""
-        yield from super().warnings()
-        for percent, pixels in self.percent_fields:
-            if percent in self.values and any(p in self.values for _, p in self.percent_fields):
-                yield f"{percent} will be ignored: a size in pixels is given ({pixels})"
-
-
-class VideoSnapshots(_FrameCapture):
-    """Take frames of a video as images."""
-
-    operation = "video/snapshots"
-    parameters = VideoSnapshotsParameters
-    percent_fields = (("width_percent", "width"), ("height_percent", "height"))
-
-
-class VideoSprite(_FrameCapture):
-    """Take frames of a video and lay them out on a sheet."""
-
-    operation = "video/sprite"
-    parameters = VideoSpriteParameters
-    percent_fields = (("tile_width_percent", "tile_width"), ("tile_height_percent", "tile_height"))
-
-    def errors(self) -> Iterator[str]:
-        """Yield a sheet that would be larger than the service makes."""
-        yield from super().errors()
-        for side, tiles in (("tile_width", "columns"), ("tile_height", "rows")):
-            n = self.get(tiles, 6)
-            pixels = self.get(side, 0) * n + self.get("padding", 2) * (n - 1) + 2 * self.get("margin", 2)
-            if pixels > 16_384:
-                yield f"{side} x {tiles} makes a sheet of {pixels} px, more than 16384"
-
-    def warnings(self) -> Iterator[str]:
-        """Yield a grid that may stay partly black."""
-        yield from super().warnings()
-        if not self.get("count") and not self.get("interval") and self.get("sampling", "inter") == "inter":
-            yield "without count or interval every frame becomes a tile; count = columns x rows fills one sheet"

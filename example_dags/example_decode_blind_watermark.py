@@ -1,0 +1,28 @@
+"""Read the blind watermark of a picture. The job writes no object: the text is in the task's result."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import DAG, task
+
+from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
+
+PICTURE = "samples/photo.png"
+
+with DAG(
+    dag_id="example_decode_blind_watermark",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    schedule=None,
+    catchup=False,
+    tags=["oss-async"],
+) as dag:
+    decode = OSSDecodeBlindWatermarkOperator(task_id="decode", source=PICTURE)
+
+    OSSDecodeBlindWatermarkOperator(task_id="decode_deferrable", source=PICTURE, deferrable=True)
+
+    @task
+    def owner(result: dict[str, str]) -> str:
+        print(f"The picture belongs to: {result['content']}")
+        return result["content"]
+
+    owner(decode.output)

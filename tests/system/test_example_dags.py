@@ -1,0 +1,253 @@
+"""Every example DAG, run by Airflow against the stand-in, with the official SDK on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+from airflow_provider_oss_async.local import samples
+from airflow_provider_oss_async.local.ffmpeg import Media, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from airflow_provider_oss_async.local.server import LocalService
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("example_*.py"))
+
+
+@pytest.fixture(scope="module")
+def bag() -> Any:
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    return BundleDagBag(dag_folder=str(EXAMPLES), bundle_path=EXAMPLES, bundle_name="example_dags")
+
+
+@pytest.fixture
+def run(stand_in: LocalService, bag: Any) -> Callable[..., dict[str, Any]]:
+    """Run a DAG to its end; return what its tasks returned, by task id (a list for a mapped task)."""
+
+    def run(dag_id: str, **conf: Any) -> dict[str, Any]:
+        done = bag.dags[dag_id].test(run_conf=conf or None)
+        tis = done.get_task_instances()
+        states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in tis}
+        assert set(states.values()) == {"success"}, states
+        results: dict[str, Any] = {}
+        for ti in sorted(tis, key=lambda ti: ti.map_index):
+            value = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
+            if ti.map_index < 0:
+                results[ti.task_id] = value
+            else:
+                results.setdefault(ti.task_id, []).append(value)
+        return results
+
+    return run
+
+
+@dataclass
+class Fetch:
+    """Downloads outputs with the SDK."""
+
+    folder: Path
+
+    def __call__(self, uri: str) -> Path:
+        from alibabacloud_oss_v2 import GetObjectRequest
+
+        bucket, _, key = uri.removeprefix("oss://").partition("/")
+        path = self.folder / key.replace("/", "_")
+        with OSSAsyncHook() as hook:
+            hook.get_conn().get_object_to_file(GetObjectRequest(bucket=bucket, key=key), str(path))
+        assert path.stat().st_size > 0
+        return path
+
+    def media(self, result: dict[str, Any]) -> Media:
+        """Probe the only output of a job."""
+        (uri,) = result["outputs"]
+        return probe(self(uri))
+
+    def sizes(self, result: dict[str, Any]) -> list[tuple[int, int]]:
+        """Sizes of the images that a job has written."""
+        from PIL import Image
+
+        sizes = []
+        for uri in result["outputs"]:
+            with Image.open(self(uri)) as image:
+                image.load()
+                sizes.append(image.size)
+        return sizes
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Fetch:
+    return Fetch(tmp_path)
+
+
+def keys(result: dict[str, Any]) -> list[str]:
+    assert result["status"] == "succeeded"
+    return [uri.removeprefix("oss://media/") for uri in result["outputs"]]
+
+
+def test_examples_load(bag: Any) -> None:
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == NAMES
+    assert len(NAMES) == 14
+
+
+def test_every_example_is_run() -> None:
+    assert {name.removeprefix("example_") for name in NAMES} == {
+        name.removeprefix("test_") for name in globals() if f"example_{name.removeprefix('test_')}" in NAMES
+    }
+
+
+def test_document_convert(run: Any, fetch: Fetch) -> None:
+    results = run("example_document_convert")
+    pages = keys(results["pages"])
+    assert pages[:2] == ["examples/document/report-1.png", "examples/document/report-2.png"]
+    assert all(min(size) > 200 for size in fetch.sizes(results["pages"]))
+    assert keys(results["worksheets"])
+    assert keys(results["first_slide"]) == ["examples/document/slide-1.png"]
+    assert keys(results["pdf_deferrable"]) == ["examples/document/report.pdf"]
+    assert fetch(results["pdf_deferrable"]["outputs"][0]).read_bytes().startswith(b"%PDF-")
+
+
+def test_video_convert(run: Any, fetch: Fetch) -> None:
+    results = run("example_video_convert")
+    small = fetch.media(results["transcode"])
+    assert small.video is not None
+    assert small.audio is not None
+    assert (small.video.codec, small.video.width, small.video.height) == ("h264", 320, 180)
+    assert small.audio.codec == "aac"
+    assert small.duration == pytest.approx(8, abs=0.3)
+    cut = fetch.media(results["cut"])
+    assert "matroska" in cut.container
+    # Copied streams are cut at keyframes.
+    assert 1 < cut.duration < 7
+    sound = fetch.media(results["sound_deferrable"])
+    assert sound.video is None
+    assert sound.audio is not None
+    assert sound.audio.codec == "mp3"
+
+
+def test_video_animation(run: Any, fetch: Fetch) -> None:
+    from PIL import Image
+
+    results = run("example_video_animation")
+    for task_id, frames, kind in (("gif", 10, "GIF"), ("webp_deferrable", 8, "WEBP")):
+        (uri,) = results[task_id]["outputs"]
+        with Image.open(fetch(uri)) as image:
+            assert (image.format, image.n_frames, image.size) == (kind, frames, (240, 136))  # type: ignore[attr-defined]
+
+
+def test_video_snapshots(run: Any, fetch: Fetch) -> None:
+    results = run("example_video_snapshots")
+    assert keys(results["every_two_seconds"]) == [
+        f"examples/snapshots/harbour_0_{number}.jpg" for number in range(1, 5)
+    ]
+    assert set(fetch.sizes(results["every_two_seconds"])) == {(640, 360)}
+    assert keys(results["spread_deferrable"]) == [f"examples/snapshots/spread-{n}.png" for n in (1, 2, 3)]
+    assert set(fetch.sizes(results["spread_deferrable"])) == {(320, 180)}
+
+
+def test_video_sprite(run: Any, fetch: Fetch) -> None:
+    results = run("example_video_sprite")
+    assert fetch.sizes(results["sheet"]) == [(640, 180)]
+    assert keys(results["sheets_deferrable"]) == [f"examples/sprite/harbour-{n}.png" for n in (1, 2)]
+
+
+def test_video_concat(run: Any, fetch: Fetch) -> None:
+    results = run("example_video_concat")
+    for task_id, seconds in (("feature_and_credits", 11), ("teaser_deferrable", 3)):
+        media = fetch.media(results[task_id])
+        assert media.video is not None
+        assert (media.video.codec, media.video.width, media.video.height) == ("h264", 320, 180)
+        assert media.audio is not None
+        assert (media.audio.codec, media.audio.sample_rate) == ("aac", 44100)
+        assert media.duration == pytest.approx(seconds, abs=0.4)
+
+
+def test_audio_convert(run: Any, fetch: Fetch) -> None:
+    results = run("example_audio_convert")
+    flac, opus = fetch.media(results["flac"]), fetch.media(results["opus_deferrable"])
+    assert flac.audio is not None
+    assert opus.audio is not None
+    assert (flac.audio.codec, opus.audio.codec) == ("flac", "opus")
+    assert flac.duration == pytest.approx(6, abs=0.3)
+    assert opus.duration == pytest.approx(3, abs=0.3)
+    assert opus.audio.channels == 1
+
+
+def test_audio_concat(run: Any, fetch: Fetch) -> None:
+    results = run("example_audio_concat")
+    assert fetch.media(results["twice"]).duration == pytest.approx(12, abs=0.5)
+    # ADTS has no header that says how long it is: what ffmpeg tells is an estimate.
+    assert fetch.media(results["beginning_first_deferrable"]).duration == pytest.approx(8, rel=0.3)
+
+
+def test_decode_blind_watermark(run: Any) -> None:
+    results = run("example_decode_blind_watermark")
+    for task_id in ("decode", "decode_deferrable"):
+        assert results[task_id]["content"] == samples.WATERMARK
+        assert results[task_id]["outputs"] == []
+    assert results["owner"] == samples.WATERMARK
+
+
+def test_process(run: Any, fetch: Fetch) -> None:
+    results = run("example_process")
+    small = fetch.media(results["process_string"])
+    assert small.video is not None
+    assert (small.video.codec, small.video.width) == ("h264", 320)
+    styled = fetch.media(results["style"])
+    assert styled.video is not None
+    assert styled.video.codec == "h264"
+    sound = fetch.media(results["specification_deferrable"])
+    assert sound.audio is not None
+    assert sound.audio.codec == "aac"
+
+
+def test_sensor(run: Any, fetch: Fetch) -> None:
+    results = run("example_sensor")
+    assert "outputs" not in results["submit"]
+    expected = ["examples/sensor/harbour.webm"]
+    assert keys(results["wait"]) == keys(results["wait_deferrable"]) == expected
+    assert results["wait_by_id"]["task_id"] == results["submit"]["task_id"]
+    media = fetch.media(results["wait"])
+    assert media.video is not None
+    assert (media.video.codec, media.video.width, media.audio) == ("vp9", 160, None)
+
+
+def test_mapped(run: Any, fetch: Fetch) -> None:
+    results = run("example_mapped")
+    assert [keys(result) for result in results["transcode"]] == [
+        ["examples/mapped/harbour.mkv"],
+        ["examples/mapped/credits.mkv"],
+    ]
+    durations = [fetch.media(result).duration for result in results["transcode"]]
+    assert durations == [pytest.approx(8, abs=0.3), pytest.approx(3, abs=0.3)]
+    pdf, slides = results["documents"]
+    assert keys(pdf) == ["examples/mapped/report.pdf"]
+    assert keys(slides)[0] == "examples/mapped/slide-1.jpg"
+
+
+def test_hook(run: Any, fetch: Fetch) -> None:
+    results = run("example_hook")
+    assert results["look"] in ("running", "succeeded")
+    assert fetch(results["wait"]["outputs"][0]).stat().st_size == results["size"]
+
+
+def test_media_pipeline(run: Any, fetch: Fetch) -> None:
+    results = run("example_media_pipeline", folder="other", width=320)
+    video = fetch.media(results["transcode"]).video
+    assert video is not None
+    assert (video.width, video.height) == (320, 180)
+    written = [uri for result in results.values() if isinstance(result, dict) for uri in result["outputs"]]
+    assert results["summary"] == len(written)
+    assert all(uri.startswith("oss://media/other/") for uri in written)
+    assert keys(results["frames"]) == [f"other/frames/frame_0_{number}.jpg" for number in range(1, 5)]
+    assert fetch.sizes(results["preview"]) == [(240, 136)]
+    sound = fetch.media(results["sound"])
+    assert sound.audio is not None
+    assert sound.audio.codec == "mp3"

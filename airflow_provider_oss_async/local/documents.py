@@ -1,9 +1,10 @@
 """Document conversion: everything becomes PDF first, then pages, images or text.
 
-PDF is read by PDFium. Office formats are read by LibreOffice where it is installed; without it docx, xlsx, pptx
-and their kin, csv, html and plain text are laid out anew by :mod:`airflow_provider_oss_async.local.office`: all of
-the text, tables and pictures, little of the look. The old binary formats then fail. Worksheets are always laid out
-here, for the pages of a workbook must be told apart by sheet.
+PDF is read by PDFium. Office formats are read by LibreOffice where it is installed; without it docx, xlsx,
+pptx and their kin, csv, html and plain text are laid out anew by
+:mod:`airflow_provider_oss_async.local.office`: all of the text, tables and pictures, little of the look. The
+    old binary formats then fail. Worksheets are always laid out anew, for the pages of a workbook must be
+    told apart by sheet.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2
 
 from airflow_provider_oss_async.local import office
 from airflow_provider_oss_async.local.processing import JobFailed, ProducedFile
@@ -119,7 +120,7 @@ def _as_pdf(form: str, source: Path, workdir: Path, title: str) -> list[tuple[st
             )
         raise JobFailed(
             "InvalidArgument",
-            f"{form!r} is not a known document format; give source_format where the key has no or a wrong extension",
+            f"{form!r} is not a known document format; give source_format where the extension is wrong",
         )
     return office.to_pdf(form, source, workdir, title)
 

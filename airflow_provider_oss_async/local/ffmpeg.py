@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 
 from airflow_provider_oss_async.local.processing import JobFailed
 
@@ -25,6 +25,14 @@ _FORMATS = (
     "h264,hevc,mxf,nsv,ogg,rm,swf,tta,vc1,wav,webm,wv"
 )
 _READ = ("-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-threads", "2")
+#: How the lines begin that follow every failure and say nothing about its cause.
+_NOISE = (
+    "Task finished with",
+    "Terminating thread",
+    "Nothing was written",
+    "Conversion failed",
+    "Error opening output",
+)
 _HEAD = ("-nostdin", "-hide_banner", "-y", "-loglevel", "error")
 
 
@@ -138,8 +146,8 @@ def fit_filter(size: tuple[int, int], fit: str) -> str:
     """Return the filters that bring a frame to a size.
 
     :param size: width and height in px, as :func:`target_size` returns them.
-    :param fit: ``stretch``, ``crop`` (cover, cut the rest), ``fill`` (black bars) or ``fit`` (the size already
-        keeps the proportions).
+    :param fit: ``stretch``, ``crop`` (cover, cut the rest), ``fill`` (black bars) or ``fit`` (the
+        size already keeps the proportions).
     :raises JobFailed: an unknown way.
     """
     w, h = size
@@ -197,8 +205,9 @@ def _failure(stderr: bytes, paths: Iterable[Path]) -> JobFailed:
     for path in sorted(map(str, paths), key=len, reverse=True):
         text = text.replace(f"file:{path}", "the file").replace(path, "the file")
     text = re.sub(r"\[[^\[\]]+ @ 0x[0-9a-f]+\] ", "", text)
-    lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    reason = "; ".join(lines[-3:])[-500:]
+    lines = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())
+    telling = [line for line in lines if not line.startswith(_NOISE)] or list(lines)
+    reason = "; ".join(telling[-3:])[-500:]
     if "not on whitelist" in text:
         reason = "playlists, scripts, texts and images are not read as media"
     elif opening := re.search(r"Error opening input files?: (.+)", text):
@@ -247,10 +256,9 @@ def _audio(block: str) -> AudioStream:
     layout = fields[1] if len(fields) > 1 else "mono"
     known = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8}
     count = re.match(r"(\d+) channels", layout)
-    if count:
-        channels = int(count[1])
-    else:  # 5.1 has six
-        channels = known.get(layout) or sum(map(int, re.findall(r"\d", layout))) or 2
+    # 5.1 has six.
+    named = known.get(layout) or sum(map(int, re.findall(r"\d", layout))) or 2
+    channels = int(count[1]) if count else named
     return AudioStream(
         codec,
         int(rate[1]) if rate else 0,

@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from reportlab.pdfbase import pdfmetrics
@@ -22,7 +23,6 @@ _FAMILIES = (
     ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSans-BoldOblique.ttf"),
     ("Arial.ttf", "Arial Bold.ttf", "Arial Italic.ttf", "Arial Bold Italic.ttf"),
     ("arial.ttf", "arialbd.ttf", "ariali.ttf", "arialbi.ttf"),
-    ("LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf", "LiberationSans-Italic.ttf", "LiberationSans-BoldItalic.ttf"),
     ("Vera.ttf", "VeraBd.ttf", "VeraIt.ttf", "VeraBI.ttf"),
 )  # fmt: skip
 #: Fonts with Chinese, Japanese and Korean glyphs and TrueType outlines (reportlab reads no others).
@@ -38,10 +38,13 @@ BODY = "Body"
 
 @functools.cache
 def register() -> TTFont | None:
-    """Make the font ``Body`` known to reportlab; return the font for wide glyphs, ``None`` if there is none."""
+    """Make the font ``Body`` known to reportlab.
+
+    :return: a font with wide glyphs; ``None`` if there is none.
+    """
     files: dict[str, Path] = {}
     for root in _ROOTS:
-        for folder, _, names in os.walk(os.path.expanduser(root)):  # noqa: PTH111
+        for folder, _, names in os.walk(os.path.expanduser(root)):
             for name in names:
                 files.setdefault(name, Path(folder, name))
     family = next((f for f in _FAMILIES if all(name in files for name in f)), _FAMILIES[-1])
@@ -64,12 +67,12 @@ def register() -> TTFont | None:
 def markup(text: str) -> str:
     """Escape a text for reportlab's paragraphs, with another font where ``Body`` has no glyph."""
     wide = register()
-    body = pdfmetrics.getFont(BODY).face.charToGlyph
+    body = _glyphs(pdfmetrics.getFont(BODY))
 
     def font_of(char: str) -> str:
         if ord(char) in body or char.isspace():
             return ""
-        if wide is not None and ord(char) in wide.face.charToGlyph:
+        if wide is not None and ord(char) in _glyphs(wide):
             return "Wide"
         # Chinese, Japanese and Korean; anything else becomes the box for a missing glyph.
         return _CID if 0x2E80 <= ord(char) <= 0xFFEF else ""
@@ -80,3 +83,8 @@ def markup(text: str) -> str:
         piece = escape("".join(chars)).replace("\n", "<br/>").replace("\t", "&nbsp;" * 4)
         pieces.append(f'<font name="{font}">{piece}</font>' if font else piece)
     return "".join(pieces)
+
+
+def _glyphs(font: Any) -> dict[int, int]:
+    glyphs: dict[int, int] = font.face.charToGlyph
+    return glyphs

@@ -2,13 +2,15 @@
 
 Where the service's behaviour is not documented, this is what is done here:
 
-* A stream with codec ``copy`` is kept as it is and cut at keyframes. A container that cannot hold it fails the job.
-* An audio-only container decides the codec where ``audio_codec`` is left at ``copy``: the stream is kept if it has
-  that codec already and nothing is asked of it, else it is transcoded. ``audio/*`` always transcodes.
+* A stream with codec ``copy`` is kept as it is and cut at keyframes. A container that cannot hold it fails
+  the job.
+* An audio-only container decides the codec where ``audio_codec`` is left at ``copy``: the stream is kept if
+  it has that codec already and nothing is asked of it, else it is transcoded. ``audio/*`` always transcodes.
 * ``audio_quality`` is spread evenly over the scale of the codec, or over bit rates where it has none.
 * ``narrowband_hd`` is no more than a slower preset of the encoder.
-* Merged pieces are brought to the size of the ``align`` object with ``fit``; where that keeps the proportions, with
-  bars. Pieces without audio are silent, subtitles are dropped.
+* flac has 16 bits where ``bit_depth`` is not given, unless the source has more.
+* Merged pieces are brought to the size of the ``align`` object with ``fit``; where that keeps the
+  proportions, with bars. Pieces without audio are silent, subtitles are dropped.
 """
 
 from __future__ import annotations
@@ -103,8 +105,8 @@ def convert(spec: Specification, source: Path, workdir: Path) -> ProducedFile:
 def concat(spec: Specification, source: Path, segments: Mapping[str, Path], workdir: Path) -> ProducedFile:
     """Merge files: those before the source, the source, those after it.
 
-    :raises JobFailed: a file lacks video (of a video) or all lack audio (of an audio), or the properties taken
-        from the ``align`` object do not fit the format.
+    :raises JobFailed: a file lacks video (of a video) or all lack audio (of an audio), or the properties
+        taken from the ``align`` object do not fit the format.
     """
     pieces: list[tuple[Path, dict[str, Any]]] = []
     for name in ("before", "", "after"):
@@ -132,9 +134,9 @@ def concat(spec: Specification, source: Path, segments: Mapping[str, Path], work
         outputs += _merged_audio(spec, container, all_media, lengths, model, graph)
     elif not with_video:
         raise JobFailed("InvalidArgument", "None of the objects has audio")
-    labels = "".join("[v{0}]" * with_video + "[a{0}]" * with_audio for _ in [0])
-    inputs = "".join(labels.format(n) for n in range(len(pieces)))
-    ends = "[v]" * with_video + "[a]" * with_audio
+    kinds = "v" * with_video + "a" * with_audio
+    inputs = "".join(f"[{kind}{number}]" for number in range(len(pieces)) for kind in kinds)
+    ends = "".join(f"[{kind}]" for kind in kinds)
     graph.append(f"{inputs}concat=n={len(pieces)}:v={int(with_video)}:a={int(with_audio)}{ends}")
     arguments += ["-filter_complex", ";".join(graph), *outputs]
     return _write(arguments, container, source, workdir, *(path for path, _ in pieces))
@@ -155,8 +157,8 @@ def _merged_video(
     shape = fit_filter(settings.size or _even(model), "fill" if fit == "fit" else fit)
     rate = settings.fps or model.fps or 25
     pixels = spec.get("pixel_format", model.pixel_format)
-    for number in range(len(all_media)):
-        graph.append(f"[{number}:V:0]setpts=PTS-STARTPTS,fps={rate:g},{shape},format={pixels}[v{number}]")
+    chain = f"setpts=PTS-STARTPTS,fps={rate:g},{shape},format={pixels}"
+    graph.extend(f"[{number}:V:0]{chain}[v{number}]" for number in range(len(all_media)))
     return ["-map", "[v]", *settings.options]
 
 
@@ -271,9 +273,8 @@ def _audio_options(spec: Specification, codec: str, audio: AudioStream) -> list[
                 "InvalidArgument", "The local stand-in has no encoder for AMR-WB: use sample_rate 8000"
             )
         rate, channels = 8000, 1
-    if codec == "pcm" and spec.get("bit_depth") == 24:
-        options = ["-c:a", "pcm_s24le"]
-    elif depth := spec.get("bit_depth"):
+    if codec == "flac":
+        depth = spec.get("bit_depth") or (24 if audio.bit_depth > 16 else 16)
         options += ["-sample_fmt", "s16" if depth == 16 else "s32", "-bits_per_raw_sample", str(depth)]
     options += ["-ar", str(rate)] if rate else []
     options += ["-ac", str(channels)] if channels else []

@@ -14,7 +14,6 @@ import docx
 import openpyxl
 import pptx
 from docx.table import Table as DocxTable
-from docx.text.paragraph import Paragraph as DocxParagraph
 from pptx.util import Emu
 from reportlab.lib import colors
 from reportlab.lib.enums import TA_CENTER, TA_JUSTIFY, TA_LEFT, TA_RIGHT
@@ -42,6 +41,8 @@ from airflow_provider_oss_async.process.document import PLAIN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from docx.text.paragraph import Paragraph as DocxParagraph
 
 _DOCX = ("docx", "docm", "dotx", "dotm")
 _XLSX = ("xlsx", "xlsm", "xltx", "xltm")
@@ -104,7 +105,9 @@ def to_pdf(form: str, source: Path, workdir: Path, title: str) -> list[tuple[str
 
 
 def _build(story: list[Flowable], target: Path, size: tuple[float, float]) -> None:
-    margins = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN)
+    margins: dict[str, Any] = dict.fromkeys(
+        ("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN
+    )
     SimpleDocTemplate(str(target), pagesize=size, **margins).build(story or [Spacer(1, 1)])
 
 
@@ -308,8 +311,11 @@ class _HTML_Reader(html.parser.HTMLParser):
     """Collects headings, paragraphs, list items and table rows; nothing is fetched, scripts are dropped."""
 
     _BLOCKS = frozenset(
-        "p div li br tr h1 h2 h3 h4 h5 h6 pre ul ol table section article blockquote body".split()
-    )
+        (
+            "p", "div", "li", "br", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "ul", "ol", "table",
+            "section", "article", "blockquote", "body",
+        )
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()

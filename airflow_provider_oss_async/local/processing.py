@@ -35,7 +35,7 @@ class ProducedFile:
     """One result file.
 
     :param path: the file.
-    :param index: number of the page, frame or sheet of tiles, from 1; of a workbook the number of the worksheet.
+    :param index: number of the page, frame or sheet of tiles, from 1; in a workbook that of the worksheet.
     :param stream_index: number of the stream among the source's video streams, from 0.
     :param sheet: name of the worksheet; ``None`` for anything but a page of a workbook.
     :param extension: what ``{autoext}`` stands for, without the dot.
@@ -76,7 +76,8 @@ def process_job(
     :param source: the job's object as a local file.
     :param segments: local files of the merged objects, by object key.
     :param workdir: directory for the results and for what is needed on the way.
-    :param source_name: the object's key, whose extension tells a document's format; by default the file's name.
+    :param source_name: the object's key, whose extension tells a document's format; by default the file's
+        name.
     :raises JobFailed: the input, or an argument with this input, does not allow it.
     """
     # The tools are loaded with the first job that needs them, and import JobFailed from here.

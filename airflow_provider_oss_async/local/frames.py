@@ -216,8 +216,8 @@ def _changes(source: Path, start: float, threshold: int, count: int) -> list[int
 
 
 def _hashes(raw: bytes, width: int, height: int) -> Iterator[int]:
-    """Yield a difference hash for every frame: a bit for each pixel that is darker than its right
-    neighbour.""" for offset in range(0, len(raw), width * height):
+    """Yield a difference hash for every frame: a bit for each pixel darker than its right neighbour."""
+    for offset in range(0, len(raw), width * height):
         code = 0
         for row in range(offset, offset + width * height, width):
             for place in range(row, row + width - 1):

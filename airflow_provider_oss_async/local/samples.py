@@ -58,15 +58,15 @@ def _harbour(path: Path) -> None:
         "testsrc2=s=640x360:r=25:d=2",
         "gradients=s=640x360:r=25:d=2:c0=0x0b3d91:c1=0xff9e5e:c2=0x00b894:n=3:speed=0.03:seed=7",
         "mandelbrot=s=640x360:r=25:end_pts=60,trim=duration=2",
-       
-      
-     
-    
-    "life=s=160x90:r=25:mold=8:life_color=0x7cffb2:death_color=0x223a5e:seed=3,scale=640:360,trim=duration=2",
-    ] graph = ";".join(f"{picture},setsar=1,format=yuv420p[v{n}]" for n, picture in enumerate(pictures)) graph
-    += ";[v0][v1][v2][v3]concat=n=4[v]" notes = "0.2*sin(2*PI*t*(220+110*floor(t)))*(1+sin(2*PI*t*4))/2" sound
-    = f"aevalsrc='{notes}|{notes}':s=48000:d=8[a]" output = ["-map", "[v]", "-map", "[a]", "-t", "8", *_H264,
-    "-g", "50", "-c:a", "aac", "-b:a", "96k"] run(["-filter_complex", f"{graph};{sound}", *output, str(path)])
+        "life=s=160x90:r=25:mold=8:life_color=0x7cffb2:death_color=0x223a5e:seed=3,scale=640:360"
+        ",trim=duration=2",
+    ]
+    graph = ";".join(f"{picture},setsar=1,format=yuv420p[v{n}]" for n, picture in enumerate(pictures))
+    graph += ";[v0][v1][v2][v3]concat=n=4[v]"
+    notes = "0.2*sin(2*PI*t*(220+110*floor(t)))*(1+sin(2*PI*t*4))/2"
+    sound = f"aevalsrc='{notes}|{notes}':s=48000:d=8[a]"
+    output = ["-map", "[v]", "-map", "[a]", "-t", "8", *_H264, "-g", "50", "-c:a", "aac", "-b:a", "96k"]
+    run(["-filter_complex", f"{graph};{sound}", *output, str(path)])
 
 
 def _credits(path: Path) -> None:
@@ -118,9 +118,7 @@ def _report(path: Path) -> None:
         document.add_heading(f"{number}. {stop}", 2)
         document.add_paragraph(
             "The way leads past warehouses of brick, small boats and a row of trees that were planted when "
-            f"the quay was built. Count {10 + 7 * number} minutes from the stop before, more on a warm
-            evening. "
-            * 3
+            f"the quay was built. Count {10 + 7 * number} minutes from the stop before. " * 3
         )
     document.add_paragraph().add_run().add_break(WD_BREAK.PAGE)
     document.add_heading("On the way back", 1)

@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_serve(commands.add_parser("serve", help="run the server (the default)"))
+    _add_demo(commands.add_parser("demo", help="run the pipeline example in a real Airflow"))
     # Options alone mean "serve".
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "serve")
@@ -130,6 +131,26 @@ def _serve(options: argparse.Namespace) -> int:
     # A job still at work must not hold up the end: it starts anew with the next server.
     sys.stdout.flush()
     os._exit(0)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--directory", type=Path, default=Path("oss-async-demo"), help="work directory (default %(default)s)"
+    )
+    parser.add_argument(
+        "--dags", type=Path, default=Path("example_dags"), help="example DAGs (default %(default)s)"
+    )
+    parser.add_argument(
+        "--airflow-ui", action="store_true", help="keep a full Airflow with its web page, until Ctrl-C"
+    )
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    # Only this command needs what the samples are made with.
+    from airflow_provider_oss_async.local.demo import run_demo
+
+    return run_demo(options.directory, options.dags, airflow_ui=options.airflow_ui)
 
 
 def _key(text: str) -> AccessKey:

@@ -25,7 +25,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iter
 
     folder = tmp_path_factory.mktemp("system")
     bundle = {
-        "name": "example_dags",
+        "name": "oss-async-examples",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(EXAMPLES)},
     }

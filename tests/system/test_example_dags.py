@@ -24,7 +24,7 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("example_*.py"))
 def bag() -> Any:
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    return BundleDagBag(dag_folder=str(EXAMPLES), bundle_path=EXAMPLES, bundle_name="example_dags")
+    return BundleDagBag(dag_folder=str(EXAMPLES), bundle_path=EXAMPLES, bundle_name="oss-async-examples")
 
 
 @pytest.fixture

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import json
+import pkgutil
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Connection
+
+import airflow_provider_oss_async
+from airflow_provider_oss_async.exceptions import OSSAsyncError
+from airflow_provider_oss_async.get_provider_info import get_provider_info
+from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+from airflow_provider_oss_async.hooks.settings import EXTRA_FIELDS, read_settings
+from airflow_provider_oss_async.jobs.job import OSSJob
+from airflow_provider_oss_async.local import faults
+from airflow_provider_oss_async.local.cloud import Cloud
+from airflow_provider_oss_async.local.server import LocalService
+from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
+from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
+from airflow_provider_oss_async.process import SPECIFICATIONS
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+from tests import readme_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pytest
+
+README = readme_table.README.read_text("utf-8")
+PROSE = re.sub(r"(?ms)^```.*?^```", "", README)
+CODE = re.findall(r"`([^`\n]+)`", PROSE)
+PACKAGE = readme_table.README.parent / "airflow_provider_oss_async"
+#: Names in backticks that are Airflow's, the service's or of other tools.
+FOREIGN = {
+    "default_deferrable",
+    "execution_timeout",
+    "poke_interval",
+    "auth_type",
+    "alibaba_cloud",
+    "oss_async_default",
+    "timeout",
+    "Asset",
+    "AirflowSensorTimeout",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", README)
+
+
+def complete_dag() -> str:
+    (text,) = re.findall(r"(?ms)^<!-- complete-dag -->\n```python\n(.*?)^```", README)
+    return text
+
+
+def rows(head: str) -> list[list[str]]:
+    """Return the cells of the table whose head begins like this."""
+    lines = README[README.index(head) :].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def modules() -> Iterator[Any]:
+    for info in pkgutil.walk_packages(airflow_provider_oss_async.__path__, "airflow_provider_oss_async."):
+        if ".local" not in info.name:
+            yield importlib.import_module(info.name)
+
+
+@cache
+def public_names() -> frozenset[str]:
+    return frozenset(
+        name
+        for module in [*modules(), importlib.import_module(LocalService.__module__)]
+        for name in vars(module)
+    )
+
+
+@cache
+def arguments() -> frozenset[str]:
+    """Every name that a user can write or read: arguments, fields, keys, switches."""
+    callables: list[Any] = [
+        OSSAsyncBaseOperator,
+        OSSAsyncProcessOperator,
+        OSSAsyncTaskSensor,
+        OSSAsyncHook,
+        Cloud,
+        *readme_table.operators().values(),
+    ]
+    found = {name for item in callables for name in inspect.signature(item.__init__).parameters}
+    found |= {item.name for kind in (OSSJob, faults.Fault) for item in dataclasses.fields(kind)}
+    found |= {field.param.key for spec in SPECIFICATIONS.values() for field in spec.fields()}
+    found |= {name for kind in (OSSAsyncHook, LocalService) for name in vars(kind)}
+    found |= set(faults.REQUEST_KINDS + faults.JOB_KINDS) | EXTRA_FIELDS
+    found |= {name for kind in exceptions().values() for name in inspect.signature(kind).parameters}
+    return frozenset(found | credential_sources() | {"oss_async", "oss_console_link", "finished_at"})
+
+
+def credential_sources() -> set[str]:
+    fields = get_provider_info()["connection-types"][0]["conn-fields"]
+    return set(fields["credential_source"]["schema"]["enum"])
+
+
+@cache
+def exceptions() -> dict[str, type[OSSAsyncError]]:
+    module = importlib.import_module("airflow_provider_oss_async.exceptions")
+    return {n: c for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, OSSAsyncError)}
+
+
+@cache
+def texts() -> str:
+    """Everything the package can say, as it stands in its string literals."""
+    literals = [
+        node.value
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return "\0".join(literals)
+
+
+def test_reference_is_current() -> None:
+    assert readme_table.rewrite(README) == README, "run python -m tests.readme_table"
+
+
+def test_reference_has_every_operator_and_argument() -> None:
+    for operation, operator in readme_table.operators().items():
+        section = readme_table.table().partition(f"#### {operator.__name__}\n")[2].partition("\n#### ")[0]
+        assert f"`{operation}`" in section
+        for field in operator.specification.fields():
+            assert f"| `{field.name}` | `{field.param.key}` |" in section
+
+
+def test_links_lead_somewhere() -> None:
+    headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", README))
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(([^)\s]+)\)", PROSE)
+    assert links
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif "://" not in link:
+            assert (readme_table.README.parent / link).exists(), link
+
+
+def test_contents_name_every_section() -> None:
+    assert re.findall(r"(?m)^- \[(.+)\]\(#", README) == re.findall(r"(?m)^## (.+)$", PROSE)
+
+
+def test_classes_exist() -> None:
+    named = {text for text in CODE if re.fullmatch(r"[A-Z]\w*[a-z]\w*", text)}
+    ours = {text for text in named if re.match(r"OSS|Local|Process|.*Error$", text)} - {"OSS"}
+    assert "OSSJobTimeoutError" in ours
+    assert ours <= public_names()
+
+
+def test_every_exception_is_explained() -> None:
+    assert set(exceptions()) <= set(CODE)
+    for name, _, fields in (row[:3] for row in rows("| Class | Meaning | Fields |")):
+        known = inspect.signature(exceptions()[name.strip("`")]).parameters
+        assert set(re.findall(r"`(\w+)`", fields)) <= set(known)
+
+
+def test_arguments_exist() -> None:
+    snake = {text for text in CODE if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)}
+    given = {match[1] for text in CODE for match in [re.fullmatch(r"([a-z_]+)=\S+", text)] if match}
+    assert {"on_uncertain_submit", "imm_task_type"} <= snake
+    assert "completion" in given
+    assert (snake | given) - FOREIGN - {"airflow_provider_oss_async"} <= arguments()
+
+
+def test_modules_exist() -> None:
+    for name in {text for text in CODE if re.fullmatch(r"airflow_provider_oss_async(\.\w+)+", text)}:
+        assert importlib.util.find_spec(name), name
+
+
+def test_common_arguments_are_those_of_the_base_class() -> None:
+    parameters = inspect.signature(OSSAsyncBaseOperator.__init__).parameters
+    common = {name for name in parameters if name not in ("self", "kwargs")}
+    assert {row[0].strip("`") for row in rows("| Argument | Default | Meaning |")} == common
+    (sentence,) = re.findall(r"All arguments are templated but (.*?), and so are", README)
+    untemplated = common - set(OSSAsyncBaseOperator.template_fields)
+    assert set(re.findall(r"`(\w+)`", sentence)) == untemplated
+
+
+def test_result_keys_are_those_of_a_job() -> None:
+    keys = {key for row in rows("| Key | Meaning |") for key in re.findall(r"`(\w+)`", row[0])}
+    assert keys == {field.name for field in dataclasses.fields(OSSJob)}
+
+
+def test_faults_are_those_of_the_stand_in() -> None:
+    kinds = [row[0].strip("`") for row in rows("| `kind` | Effect |")]
+    assert kinds == [*faults.REQUEST_KINDS, *faults.JOB_KINDS]
+
+
+def test_credential_sources_are_those_of_the_connection() -> None:
+    named = {row[0].strip("`") for row in rows("| `credential_source` | Source |")}
+    assert named == credential_sources()
+
+
+def test_troubleshooting_quotes_what_the_package_says() -> None:
+    quoted = [re.match(r"`([^`]+)`", row[0]) for row in rows("| Message | Cause | Remedy |")]
+    assert len(quoted) > 15
+    for found in quoted:
+        assert found
+        assert found[1].strip() in texts(), found[1]
+
+
+def test_complete_dag_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "readme_dag.py"
+    path.write_text(complete_dag())
+    spec = importlib.util.spec_from_file_location("readme_dag", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    operators = [item for item in vars(module).values() if isinstance(item, OSSAsyncBaseOperator)]
+    (dag,) = {operator.dag for operator in operators}
+    assert isinstance(dag, DAG)
+    assert dag.get_task("report").upstream_task_ids == {"frames", "pages"}
+    assert dag.get_task("frames").upstream_task_ids == {"transcode"}
+    # Everything that is checked before a submission.
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", blocks("json")[0])
+    for operator in operators:
+        for name in ("source", "target"):
+            setattr(operator, name, re.sub(r"\{\{.*?\}\}", "2026-01-01", getattr(operator, name)))
+        assert operator.build_submission().process.encode()
+        assert list(operator.warnings()) == []
+
+
+def test_other_code_compiles_and_imports() -> None:
+    python = blocks("python")
+    assert len(python) >= 4
+    for code in python:
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow"):
+                module = importlib.import_module(node.module or "")
+                for alias in node.names:
+                    assert hasattr(module, alias.name), alias.name
+
+
+def test_connections_can_be_used() -> None:
+    (uri,) = re.findall(r"AIRFLOW_CONN_OSS_ASYNC_DEFAULT='([^']+)'", README)
+    for conn in (
+        Connection.from_uri(uri, conn_id="oss_async_default"),
+        Connection.from_json(blocks("json")[0], conn_id="oss_async_default"),
+    ):
+        settings = read_settings(conn)
+        assert (settings.bucket, settings.region) == ("media-bucket", "cn-hangzhou")
+        assert (settings.access_key_id, settings.access_key_secret) == ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET")
+        assert settings.imm_project == "media-project"
+        assert settings.warnings == ()
+
+
+def test_policies_are_policies() -> None:
+    policies = [json.loads(text) for text in blocks("json")[1:]]
+    assert len(policies) == 2
+    for policy in policies:
+        assert policy["Version"] == "1"
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert re.fullmatch(r"(oss|imm):[A-Z]\w+", action)

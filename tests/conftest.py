@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+import urllib.request
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 # Before anything imports Airflow.
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
@@ -14,6 +18,12 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "
 
 import pytest  # noqa: E402
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from airflow_provider_oss_async.local.server import LocalService
+
 
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
@@ -21,3 +31,103 @@ def airflow_db() -> None:
     from airflow.utils.db import initdb
 
     initdb()
+
+
+class Stand:
+    """A stand-in for the cloud on loopback that does no real work, and what tests ask of it."""
+
+    def __init__(self, data_dir: Path, **options: Any) -> None:
+        self._data_dir = data_dir
+        self._options = options
+        self.service = self._start(0)
+
+    def _start(self, port: int) -> LocalService:
+        from airflow_provider_oss_async.local.processing import Produced, ProducedFile
+        from airflow_provider_oss_async.local.server import LocalService
+
+        def no_work(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:
+            if not spec.writes_object:
+                return Produced(content="hidden text")
+            result = workdir / "result"
+            result.write_bytes(source.read_bytes())
+            extension = str(spec.get("container") or spec.get("target_format") or spec.get("format") or "bin")
+            pages = 3 if spec.operation == "doc/convert" else 1
+            return Produced([ProducedFile(result, index=n + 1, extension=extension) for n in range(pages)])
+
+        return LocalService(
+            self._data_dir, port=port, **{"processor": no_work, "workers": 8, **self._options}
+        ).__enter__()
+
+    def restart(self) -> None:
+        """Start again on the same port, after ``service.stop()``."""
+        self.service = self._start(int(self.service.endpoint.rpartition(":")[2]))
+
+    def connection(self, extra: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        """The Airflow connection, with changes."""
+        data = json.loads(self.service.connection_json())
+        return {**data, **fields, "extra": {**data["extra"], **(extra or {})}}
+
+    def settings(self, extra: dict[str, Any] | None = None, **fields: Any) -> Any:
+        """What that connection says."""
+        from airflow_provider_oss_async.hooks.settings import read_settings
+
+        data = self.connection(extra, **fields)
+        data["extra"] = json.dumps(data["extra"])
+        return read_settings(SimpleNamespace(**{"conn_id": "c", "port": None, "schema": "", **data}))
+
+    def put(self, key: str, body: bytes = b"data", bucket: str = "media") -> None:
+        import alibabacloud_oss_v2 as oss
+
+        provider = oss.credentials.StaticCredentialsProvider("local", "local-secret")
+        client = oss.Client(
+            oss.config.Config(
+                endpoint=self.service.endpoint, region="cn-hangzhou", credentials_provider=provider
+            )
+        )
+        client.put_object(oss.PutObjectRequest(bucket=bucket, key=key, body=body))
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """The submissions that the service has accepted, in order."""
+        lines = (self._data_dir / "accepted.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def requests(self, subject: str) -> int:
+        """How many requests of a kind have come, such as ``IMM:GetTask``."""
+        with urllib.request.urlopen(f"{self.service.endpoint}/_local/state", timeout=5) as answer:
+            return int(json.load(answer)["requests"].get(subject, 0))
+
+
+@pytest.fixture
+def start_stand(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
+    started: list[Stand] = []
+
+    def start(**options: Any) -> Stand:
+        started.append(Stand(tmp_path / f"cloud{len(started)}", **options))
+        return started[-1]
+
+    yield start
+    for stand in started:
+        stand.service.stop()
+
+
+@pytest.fixture
+def stand(start_stand: Callable[..., Stand]) -> Stand:
+    """A stand-in with the object ``in.mov`` in the bucket ``media``, which is bound to ``local-project``."""
+    stand = start_stand()
+    stand.put("in.mov")
+    return stand
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten every pause between two looks or attempts."""
+    for name, value in (
+        ("watcher.FLOOR", 0.05),
+        ("watcher.TICK", 0.02),
+        ("watcher.GRACE", 0.15),
+        ("following.FLOOR", 0.05),
+        ("submission.BACK_OFF", 0.01),
+        ("recovery.SETTLING", 0.4),
+        ("recovery.INTERVAL", 0.1),
+    ):
+        monkeypatch.setattr(f"airflow_provider_oss_async.jobs.{name}", value)

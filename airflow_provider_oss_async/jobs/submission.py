@@ -100,8 +100,8 @@ def instruct(
     if given.is_style:
         if not task_type:
             raise ProcessError(
-                f"{given.operation}: only OSS knows what a style does, so its IMM task type must be given; one of "
-                + ", ".join(TASK_TYPES)
+                f"{given.operation}: only OSS knows what a style does, so its IMM task type must be given; "
+                f"one of {', '.join(TASK_TYPES)}"
             )
         specification = Style(given.operation.removeprefix("style/"), task_type=task_type)
     else:
@@ -183,7 +183,7 @@ def _failure(error: Exception, submission: Submission, timeout: float) -> OSSSub
     if isinstance(status, int):
         code, detail, ec = (str(getattr(cause, name, "") or "") for name in ("code", "message", "ec"))
         request_id = str(getattr(cause, "request_id", "") or "")
-        refused = 400 <= status < 500
+        refused = 300 <= status < 500
         text = (
             f"OSS {'refused' if refused else 'failed on'} {what} with HTTP {status} {code}: {detail} "
             f"(request id {request_id or 'unknown'}{', EC ' + ec if ec else ''})."

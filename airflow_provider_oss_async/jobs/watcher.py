@@ -59,13 +59,16 @@ class Group(NamedTuple):
     task_type: str
 
 
+_Key = tuple[Group, str]
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
     job: OSSJob
     ceiling: float
     future: asyncio.Future[JobStatus]
-    due: float
-    interval: float = FLOOR
+    due: float = field(default_factory=time.monotonic)
+    interval: float = field(default_factory=lambda: FLOOR)
     waiters: int = 0
     missed_since: float = 0.0
     misses: int = 0
@@ -74,6 +77,11 @@ class _Entry:
     @property
     def group(self) -> Group:
         return Group(self.job.imm_project, self.job.task_type)
+
+    @property
+    def key(self) -> _Key:
+        # The id alone would let someone's wrong project or type decide for those who have the right one.
+        return self.group, self.job.task_id
 
 
 @dataclass(slots=True)
@@ -124,7 +132,7 @@ class Watcher:
 
     def __init__(self, imm: IMMClient, *, rate: float = RATE) -> None:
         self._imm = imm
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[_Key, _Entry] = {}
         self._groups: dict[Group, _GroupState] = {}
         self._wake = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
@@ -167,10 +175,9 @@ class Watcher:
         raise timeout_error(job)
 
     def _add(self, job: OSSJob, ceiling: float) -> _Entry:
-        entry = self._entries.get(job.task_id)
-        if entry is None:
-            loop = asyncio.get_running_loop()
-            entry = self._entries[job.task_id] = _Entry(job, ceiling, loop.create_future(), time.monotonic())
+        new = _Entry(job, ceiling, future=asyncio.get_running_loop().create_future())
+        entry = self._entries.setdefault(new.key, new)
+        if entry is new:
             # A result that nobody is waiting for any more is no error.
             entry.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         entry.waiters += 1
@@ -182,8 +189,8 @@ class Watcher:
 
     def _drop(self, entry: _Entry) -> None:
         entry.waiters -= 1
-        if entry.waiters <= 0 and self._entries.get(entry.job.task_id) is entry:
-            del self._entries[entry.job.task_id]
+        if entry.waiters <= 0 and self._entries.get(entry.key) is entry:
+            del self._entries[entry.key]
             self._wake.set()
 
     async def _run(self) -> None:
@@ -262,7 +269,7 @@ class Watcher:
             self._answered()
             pages += 1
             for info in tasks:
-                if (entry := self._entries.get(info.task_id)) is not None:
+                if (entry := self._entries.get((group, info.task_id))) is not None:
                     met += 1
                     missing.pop(info.task_id, None)
                     self._settle(entry, status_of(info))
@@ -314,8 +321,9 @@ class Watcher:
             entry.future.set_exception(error)
 
     def _put_off(self, entry: _Entry) -> None:
-        entry.due = time.monotonic() + entry.interval * random.uniform(0.8, 1.0)  # noqa: S311
-        entry.interval = min(entry.interval * GROWTH, entry.ceiling)
+        pause = min(entry.interval, entry.ceiling)
+        entry.due = time.monotonic() + pause * random.uniform(0.8, 1.0)  # noqa: S311
+        entry.interval = pause * GROWTH
 
     def _answered(self) -> None:
         self._pace.speed_up()

@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_oss_async.exceptions import (
+    OSSSubmitNotSentError,
+    OSSSubmitRefusedError,
+    OSSSubmitUncertainError,
+    ProcessError,
+)
+from airflow_provider_oss_async.hooks.services import open_services
+from airflow_provider_oss_async.jobs.submission import ATTEMPTS, Submission, instruct, submit
+from airflow_provider_oss_async.process import (
+    DecodeBlindWatermark,
+    DocumentConvert,
+    ObjectURI,
+    Style,
+    VideoConvert,
+    parse_process,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from airflow_provider_oss_async.jobs.job import OSSJob
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+SOURCE = ObjectURI("media", "in.mov")
+TARGET = ObjectURI("media", "out.mp4")
+ANSWER = '{"EventId": "E", "RequestId": "R", "TaskId": "MediaConvert-1"}'
+
+
+def request(source: ObjectURI = SOURCE) -> Submission:
+    return instruct(VideoConvert(container="mp4"), source, TARGET)
+
+
+async def send(settings: Any, submission: Submission | None = None, timeout: float = 5.0) -> OSSJob:
+    async with open_services(settings) as services:
+        await services.ready()
+        return await submit(services.oss, submission or request(), timeout=timeout)
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes, *, wait: float = 0.0) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Answer every connection's first request with these bytes, and hang up."""
+    requests: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.partition(b":")[2])
+            for line in head.splitlines()
+            if line.lower().startswith(b"content-length")
+        )
+        requests.append(await reader.readexactly(length))
+        await asyncio.sleep(wait)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
+    finally:
+        server.close()
+
+
+def http(status: str, body: str, content_type: str = "application/json") -> bytes:
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nx-oss-request-id: REQ\r\n"
+        "Date: Tue, 24 Nov 2026 01:00:00 GMT\r\n"
+        f"Content-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+async def test_an_accepted_job_is_known_by_all_its_ids(stand: Any) -> None:
+    submission = Submission(SOURCE, request().process, "MediaConvert", "cn-hangzhou", "local-project")
+    job = await send(stand.settings(), submission)
+    (accepted,) = stand.accepted()
+    assert (job.task_id, job.source, job.target) == (
+        accepted["task_id"],
+        "oss://media/in.mov",
+        "oss://media/out.mp4",
+    )
+    assert (job.task_type, job.region, job.imm_project) == ("MediaConvert", "cn-hangzhou", "local-project")
+    assert job.event_id
+    assert job.request_id
+    assert job.process == accepted["process"]
+    assert job.submitted_at.endswith("+00:00")
+
+
+@pytest.mark.parametrize(
+    ("fault", "source", "status", "code", "advice"),
+    [
+        ({}, ObjectURI("loose", "in.mov"), 404, "Imm Client", "Bind the bucket to an IMM project"),
+        ({}, ObjectURI("media", "none.mov"), 404, "NoSuchKey", "Check the object's key"),
+        ({}, ObjectURI("nowhere", "in.mov"), 404, "NoSuchBucket", "Check the bucket's name"),
+        ({"status": 403, "code": "AccessDenied"}, SOURCE, 403, "AccessDenied", "oss:PostProcessTask"),
+        ({"status": 400, "code": "Strange"}, SOURCE, 400, "Strange", ""),
+    ],
+)
+async def test_what_the_service_refuses_is_not_a_job(
+    start_stand: Callable[..., Any],
+    fault: dict[str, Any],
+    source: ObjectURI,
+    status: int,
+    code: str,
+    advice: str,
+) -> None:
+    stand = start_stand(buckets={"media": "local-project", "loose": None})
+    stand.put("in.mov")
+    stand.put("in.mov", bucket="loose")
+    if fault:
+        stand.service.add_fault("refuse", match="OSS:AsyncProcessObject", message="No.", **fault)
+    with pytest.raises(OSSSubmitRefusedError) as caught:
+        await send(stand.settings(), request(source))
+    error = caught.value
+    assert (error.status, error.code, error.service, error.action) == (
+        status,
+        code,
+        "OSS",
+        "AsyncProcessObject",
+    )
+    assert error.request_id
+    for part in (code, error.request_id, error.detail, f"HTTP {status}", str(source), advice):
+        assert part in str(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert stand.accepted() == []
+    assert stand.requests("OSS:AsyncProcessObject") == 1
+
+
+async def test_the_detail_code_of_a_refusal_is_kept(stand: Any) -> None:
+    body = (
+        "<Error><Code>AccessDenied</Code><Message>no</Message><RequestId>R7</RequestId>"
+        "<EC>0003-00000001</EC></Error>"
+    )
+    async with raw_server(http("403 Forbidden", body, "application/xml")) as (url, asked):
+        with pytest.raises(OSSSubmitRefusedError) as caught:
+            await send(stand.settings(host=url))
+    assert (caught.value.ec, caught.value.request_id) == ("0003-00000001", "R7")
+    assert "EC 0003-00000001" in str(caught.value)
+    assert len(asked) == 1
+
+
+async def test_a_refused_connection_is_tried_again_and_again_but_not_for_ever(
+    stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("airflow_provider_oss_async.jobs.submission.asyncio.sleep", note)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # not listening: a connection is refused
+        with pytest.raises(OSSSubmitNotSentError, match="nothing was submitted") as caught:
+            await send(stand.settings(host=f"http://127.0.0.1:{taken.getsockname()[1]}"))
+    assert caught.value.status is None
+    assert len([pause for pause in pauses if pause]) == ATTEMPTS - 1
+    assert stand.accepted() == []
+
+
+async def test_a_service_that_comes_up_again_gets_the_job_once(
+    stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_oss_async.jobs.submission.BACK_OFF", 0.2)
+    settings = stand.settings()
+    stand.service.stop()
+    sending = asyncio.create_task(send(settings))
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(stand.restart)
+    job = await sending
+    assert [line["task_id"] for line in stand.accepted()] == [job.task_id]
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "307 Temporary Redirect"])
+async def test_a_redirection_is_not_followed_and_is_no_job(stand: Any, status: str) -> None:
+    body = "<Error><Code>Redirect</Code><Message>elsewhere</Message></Error>"
+    elsewhere = http(status, body, "application/xml").replace(
+        b"\r\n", f"\r\nLocation: {stand.service.endpoint}/media/in.mov\r\n".encode(), 1
+    )
+    async with raw_server(elsewhere) as (url, asked):
+        with pytest.raises(OSSSubmitRefusedError, match="HTTP 30"):
+            await send(stand.settings(host=url))
+    assert len(asked) == 1
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+async def test_too_many_requests_are_asked_again(stand: Any) -> None:
+    stand.service.add_fault("refuse", match="OSS:AsyncProcessObject", status=429, code="QpsLimit", times=2)
+    job = await send(stand.settings())
+    assert [line["task_id"] for line in stand.accepted()] == [job.task_id]
+
+
+@pytest.mark.parametrize("kind", ["lose", "cut", "hang"])
+async def test_a_lost_answer_is_uncertain_and_the_job_is_accepted_once(stand: Any, kind: str) -> None:
+    stand.service.add_fault(kind, match="OSS:AsyncProcessObject")
+    with pytest.raises(OSSSubmitUncertainError, match="The job may be running") as caught:
+        await send(stand.settings(), timeout=0.5)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert len(stand.accepted()) == 1
+    assert stand.requests("OSS:AsyncProcessObject") == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_an_error_of_the_service_is_uncertain_and_not_repeated(stand: Any, status: int) -> None:
+    stand.service.add_fault("refuse", match="OSS:AsyncProcessObject", status=status, code="InternalError")
+    with pytest.raises(OSSSubmitUncertainError, match="may be running all the same") as caught:
+        await send(stand.settings())
+    assert caught.value.status == status
+    assert stand.requests("OSS:AsyncProcessObject") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (http("200 OK", '{"EventId": "E", "RequestId": "R"}'), "without a task id"),
+        (http("200 OK", '{"TaskId": ""}'), "without a task id"),
+        (http("200 OK", "<html>portal</html>", "text/html"), ""),
+        (http("200 OK", ""), ""),
+        (http("200 OK", "[1]"), ""),
+        (http("504 Gateway Timeout", "<html>proxy</html>", "text/html"), "504"),
+        (b"", ""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", ""),
+        (b"gibberish\r\n\r\n", ""),
+    ],
+)
+async def test_an_answer_that_says_nothing_is_uncertain(stand: Any, answer: bytes, part: str) -> None:
+    async with raw_server(answer) as (url, asked):
+        with pytest.raises(OSSSubmitUncertainError) as caught:
+            await send(stand.settings(host=url))
+    assert part in str(caught.value)
+    assert "oss://media/in.mov" in str(caught.value)
+    assert len(asked) == 1
+
+
+async def test_no_answer_in_time_is_uncertain(stand: Any) -> None:
+    async with raw_server(http("200 OK", ANSWER), wait=1) as (url, asked):
+        with pytest.raises(OSSSubmitUncertainError, match=r"no answer within 0\.2 s"):
+            await send(stand.settings(host=url), timeout=0.2)
+        assert len(asked) == 1
+
+
+async def test_the_read_timeout_of_the_connection_is_uncertain(stand: Any) -> None:
+    async with raw_server(http("200 OK", ANSWER), wait=1) as (url, asked):
+        with pytest.raises(OSSSubmitUncertainError):
+            await send(stand.settings({"read_timeout": 0.2}, host=url))
+        assert len(asked) == 1
+
+
+async def test_cancelling_is_no_error_of_the_service(stand: Any) -> None:
+    async with raw_server(b"", wait=5) as (url, asked):
+        task = asyncio.create_task(send(stand.settings(host=url)))
+        while not asked:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("refuse", {"status": 403, "code": "AccessDenied", "message": "no"}),
+        ("refuse", {"status": 500}),
+        ("lose", {}),
+    ],
+)
+async def test_the_errors_survive_pickling(stand: Any, kind: str, fields: dict[str, Any]) -> None:
+    stand.service.add_fault(kind, match="OSS:AsyncProcessObject", **fields)
+    with pytest.raises((OSSSubmitRefusedError, OSSSubmitUncertainError)) as caught:
+        await send(stand.settings())
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert type(again) is type(caught.value)
+    assert str(again) == str(caught.value)
+    assert vars(again) == vars(caught.value)
+
+
+async def test_no_error_shows_a_secret(stand: Any) -> None:
+    for settings in (
+        stand.settings(password="wrong-secret"),
+        stand.settings({"security_token": "some-token"}, password="wrong-secret"),
+    ):
+        with pytest.raises(OSSSubmitRefusedError) as caught:
+            await send(settings)
+        assert "wrong-secret" not in repr(vars(caught.value)) + str(caught.value)
+        assert "some-token" not in repr(vars(caught.value)) + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a,b/c|sys/saveas,o_YQ",
+        "two words.mov",
+        "日本語/ü.mov",
+        "a+b.mov",
+        "a%2Fb.mov",
+        "a&x-oss-async=1.mov",
+        "q?x#y.mov",
+    ],
+)
+async def test_hostile_names_arrive_as_they_are(stand: Any, key: str) -> None:
+    stand.put(key)
+    target = ObjectURI("media", f"out/{key}.mp4")
+    await send(stand.settings(), instruct(VideoConvert(container="mp4"), ObjectURI("media", key), target))
+    (accepted,) = stand.accepted()
+    assert accepted["source"] == f"oss://media/{key}"
+    process = parse_process(accepted["process"])
+    assert process.saveas is not None
+    assert process.saveas.key == target.key
+    assert process.params == (("f", "mp4"),)
+
+
+PLAIN = "video/convert,f_mp4"
+COMPLETE = instruct(PLAIN, SOURCE, TARGET, "done").process.encode()
+
+
+@pytest.mark.parametrize(
+    ("process", "target", "topic", "task_type", "expected_type"),
+    [
+        (VideoConvert(container="mp4"), TARGET, "", "", "MediaConvert"),
+        (PLAIN, TARGET, "", "", "MediaConvert"),
+        (parse_process(PLAIN), TARGET, "", "", "MediaConvert"),
+        (COMPLETE, None, "", "", "MediaConvert"),
+        (DocumentConvert(target_format="pdf"), TARGET, "", "", "OfficeConversion"),
+        ("doc/convert,target_pdf", TARGET, "", "", "OfficeConversion"),
+        (DecodeBlindWatermark(), None, "", "", "DecodeBlindWatermark"),
+        (Style("mine", task_type="MediaConvert"), TARGET, "", "", "MediaConvert"),
+        ("style/mine", TARGET, "", "OfficeConversion", "OfficeConversion"),
+        ("style/::h264-mp4-720p", TARGET, "", "MediaConvert", "MediaConvert"),
+    ],
+)
+def test_instruct_takes_every_form(
+    process: Any, target: ObjectURI | None, topic: str, task_type: str, expected_type: str
+) -> None:
+    submission = instruct(process, SOURCE, target, topic, task_type)
+    assert submission.task_type == expected_type
+    again = parse_process(submission.process.encode())
+    if expected_type == "DecodeBlindWatermark":
+        assert submission.target == ""
+        assert again.saveas is None
+    else:
+        assert submission.target == "oss://media/out.mp4"
+        assert again.saveas is not None
+        assert again.saveas.key == "out.mp4"
+
+
+def test_instruct_keeps_the_order_and_the_unknown_keys_of_a_string() -> None:
+    submission = instruct("video/convert,zz_9,vcodec_h264,f_mp4", SOURCE, TARGET, "done")
+    assert submission.process.params == (("zz", "9"), ("vcodec", "h264"), ("f", "mp4"))
+    assert submission.process.topic == "done"
+
+
+@pytest.mark.parametrize(
+    ("process", "target", "topic", "task_type", "part"),
+    [
+        (PLAIN, None, "", "", "needs a target"),
+        (COMPLETE, TARGET, "", "", "cannot be given"),
+        (COMPLETE, None, "other", "", "cannot be given"),
+        (DecodeBlindWatermark(), TARGET, "", "", "takes no target"),
+        ("style/mine", TARGET, "", "", "task type"),
+        ("style/mine", TARGET, "", "Nonsense", "Nonsense"),
+        ("video/convert", TARGET, "", "", "container"),
+        ("video/snapshot,f_jpg", TARGET, "", "", "video/snapshots"),
+        ("nonsense", TARGET, "", "", "nonsense"),
+        (PLAIN, SOURCE, "", "", "being read"),
+        (PLAIN, ObjectURI("media", "out/"), "", "", "ends in /"),
+    ],
+)
+def test_instruct_refuses(
+    process: Any, target: ObjectURI | None, topic: str, task_type: str, part: str
+) -> None:
+    with pytest.raises(ProcessError) as caught:
+        instruct(process, SOURCE, target, topic, task_type)
+    assert part in str(caught.value)
+
+
+def test_the_fingerprint_is_of_what_is_asked() -> None:
+    base = request()
+    assert base.fingerprint == request().fingerprint
+    others = [
+        request(ObjectURI("media", "other.mov")),
+        instruct(VideoConvert(container="mov"), SOURCE, TARGET),
+        instruct(VideoConvert(container="mp4"), SOURCE, ObjectURI("media", "o.mp4")),
+        instruct(VideoConvert(container="mp4"), SOURCE, TARGET, "topic"),
+        Submission(SOURCE, base.process, base.task_type, "cn-shanghai"),
+    ]
+    assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 6
+    assert Submission(SOURCE, base.process, base.task_type, imm_project="p").fingerprint == base.fingerprint

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import urllib.request
+from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +76,21 @@ class Stand:
         data["extra"] = json.dumps(data["extra"])
         return read_settings(SimpleNamespace(**{"conn_id": "c", "port": None, "schema": "", **data}))
 
-    def put(self, key: str, body: bytes = b"data", bucket: str = "media") -> None:
+    @cached_property
+    def _client(self) -> Any:
         import alibabacloud_oss_v2 as oss
 
-        provider = oss.credentials.StaticCredentialsProvider("local", "local-secret")
-        client = oss.Client(
-            oss.config.Config(
-                endpoint=self.service.endpoint, region="cn-hangzhou", credentials_provider=provider
-            )
+        config = oss.config.Config(
+            endpoint=self.service.endpoint,
+            region="cn-hangzhou",
+            credentials_provider=oss.credentials.StaticCredentialsProvider("local", "local-secret"),
         )
-        client.put_object(oss.PutObjectRequest(bucket=bucket, key=key, body=body))
+        return oss.Client(config)
+
+    def put(self, key: str, body: bytes = b"data", bucket: str = "media") -> None:
+        from alibabacloud_oss_v2 import PutObjectRequest
+
+        self._client.put_object(PutObjectRequest(bucket=bucket, key=key, body=body))
 
     def accepted(self) -> list[dict[str, Any]]:
         """The submissions that the service has accepted, in order."""

@@ -26,7 +26,7 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
-    default_args={"deferrable": True, "retries": 1},
+    default_args={"deferrable": True},
     params={
         "video": Param("samples/harbour.mp4", type="string", description="Key of the video."),
         "document": Param("samples/report.docx", type="string", description="Key of the document."),

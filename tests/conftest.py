@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import tempfile
 import urllib.request
+from collections import defaultdict
 from functools import cached_property
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -137,3 +140,68 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ("recovery.INTERVAL", 0.1),
     ):
         monkeypatch.setattr(f"airflow_provider_oss_async.jobs.{name}", value)
+
+
+class Store(dict[str, Any]):
+    """Airflow's task state store: keeps JSON."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = json.loads(json.dumps(value))
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+class TaskInstance:
+    """What a task instance is to an operator."""
+
+    def __init__(self, max_tries: int = 2) -> None:
+        self.max_tries = max_tries
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+
+@pytest.fixture
+def new_try() -> Callable[..., dict[str, Any]]:
+    """Make the context of a try, with a new store or that of an earlier try."""
+
+    def make(before: dict[str, Any] | None = None, max_tries: int = 2) -> dict[str, Any]:
+        return {
+            "ti": TaskInstance(max_tries),
+            "task_state_store": before["task_state_store"] if before else Store(),
+            "outlet_events": defaultdict(lambda: SimpleNamespace(extra={})),
+        }
+
+    return make
+
+
+@pytest.fixture
+def connect(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Define the connection ``oss_async_default`` to the stand-in, again with every call."""
+
+    def define(extra: dict[str, Any] | None = None, **fields: Any) -> None:
+        data = json.dumps(stand.connection(extra, **fields))
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", data)
+
+    define()
+    return define
+
+
+@pytest.fixture
+def resume() -> Callable[[Any], dict[str, Any]]:
+    """Run a deferred task's trigger as a triggerer does, and return its event."""
+
+    def run(deferred: Any) -> dict[str, Any]:
+        path, arguments = deferred.trigger.serialize()
+        module, _, name = path.rpartition(".")
+        trigger = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
+
+        async def collect() -> list[Any]:
+            return [event async for event in trigger.run()]
+
+        (event,) = asyncio.run(collect())
+        return json.loads(json.dumps(event.payload))  # type: ignore[no-any-return]
+
+    return run

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.services import Services
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 DONE = JobStatus("succeeded", finished_at="2026-11-24T01:00:00.000000000Z")
 
 

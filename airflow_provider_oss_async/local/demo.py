@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 BUCKET = "media"
 PIPELINE = "example_media_pipeline"
-#: How many of Airflow's last lines are shown when the DAG has failed.
-_TAIL = 40
+#: How many lines are shown of a task's traceback, and of the log of an Airflow that did not run at all.
+_TRACEBACK, _TAIL = 12, 40
 
 
 class DemoFailed(Exception):
@@ -119,7 +120,8 @@ class Airflow:
         progress.show()
         if process.returncode == 0:
             return ""
-        return f"Airflow ended with status {process.returncode}; the end of its log {log}:\n{_tail(log)}"
+        shown = _failures(log) or _tail(log)
+        return f"{shown}\nAirflow ended with status {process.returncode}. Its whole log: {log}"
 
     def serve(self) -> None:
         """Run Airflow with web page, scheduler and triggerer until Ctrl-C.
@@ -279,6 +281,25 @@ def _rows(job: JobRecord) -> Iterator[tuple[str, str, str, str, str]]:
     yield job.subjects[0], job.task_id, job.status, seconds, first
     for uri in others:
         yield "", "", "", "", uri
+
+
+def _failures(log: Path) -> str:
+    """Return the ends of the tracebacks in the log of ``airflow dags test``, with their tasks."""
+    found: list[str] = []
+    traceback: deque[str] | None = None
+    task = ""
+    with log.open(errors="replace") as lines:
+        for line in lines:
+            if traceback is not None and re.match(r"\d{4}-\d\d-\d\dT", line):
+                found.append(f"Task {task} has failed; the end of what it logged:\n{''.join(traceback)}")
+                traceback = None
+            if started := re.search(r"\[DAG TEST\] starting task_id=(\S+)", line):
+                task = started[1]
+            elif "Task failed with exception" in line:
+                traceback = deque(maxlen=_TRACEBACK)
+            elif traceback is not None:
+                traceback.append(line)
+    return "\n".join(found)
 
 
 def _tail(log: Path) -> str:

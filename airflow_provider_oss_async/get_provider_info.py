@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("hooks.oss_async"),
         "operators": _modules(
-            *(f"operators.{name}" for name in ("document", "video", "audio", "image", "process"))
+            *(f"operators.{name}" for name in ("base", "document", "video", "audio", "image", "process"))
         ),
         "sensors": _modules("sensors.oss_async"),
         "triggers": _modules("triggers.oss_async"),

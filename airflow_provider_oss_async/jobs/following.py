@@ -6,8 +6,8 @@ import asyncio
 import random
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_oss_async.exceptions import (
     OSSServiceError,
@@ -16,21 +16,15 @@ from airflow_provider_oss_async.exceptions import (
     ProcessError,
 )
 from airflow_provider_oss_async.jobs import outcome
-from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
+from airflow_provider_oss_async.jobs.job import CEILING, Completion, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.oss import ObjectState, head
-from airflow_provider_oss_async.jobs.watcher import CEILING, FLOOR, GROWTH
+from airflow_provider_oss_async.jobs.watcher import FLOOR, GROWTH
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.jobs.submission import Submission
     from airflow_provider_oss_async.jobs.watcher import Watcher
-
-#: How an outcome is learned. ``imm``: IMM's ``GetTask``. ``object``: the target object appears.
-Completion = Literal["imm", "object"]
-COMPLETIONS: tuple[str, ...] = ("imm", "object")
-#: IMM keeps what it knows of a task for 7 days; no wait may come near that.
-MAX_TIMEOUT = timedelta(days=6, hours=12).total_seconds()
 
 
 class Clients(outcome.Clients, Protocol):

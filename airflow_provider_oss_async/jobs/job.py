@@ -1,4 +1,7 @@
-"""The handle of a submitted job: what travels through XCom, triggers and the task state store."""
+"""The handle of a submitted job: what travels through XCom, triggers and the task state store.
+
+Light enough for the operators to import while a DAG file is parsed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,13 @@ from typing import Any, Literal
 
 #: What a job may be found to be. ``lost``: the service no longer knows it.
 JobState = Literal["running", "succeeded", "failed", "lost"]
+#: How an outcome is learned. ``imm``: IMM's ``GetTask``. ``object``: the target object appears.
+Completion = Literal["imm", "object"]
+COMPLETIONS: tuple[str, ...] = ("imm", "object")
+#: IMM keeps what it knows of a task for 7 days; no wait may come near that.
+MAX_TIMEOUT = 6.5 * 24 * 3600
+#: Seconds between two looks at a job at most, unless the caller says otherwise.
+CEILING = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSUnavailableError,
 )
 from airflow_provider_oss_async.jobs.imm import is_task_not_found, missing_resource
-from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
+from airflow_provider_oss_async.jobs.job import CEILING, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.outcome import timeout_error
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds between the first two looks at a job, and how much longer each further wait is.
 FLOOR, GROWTH = 2.0, 1.5
-#: Seconds between two looks at a job at most, unless the caller says otherwise.
-CEILING = 30.0
 #: A job that the service does not know is lost after this many seconds and answers. The API promises no
 #: read-after-write, so a fresh id may be unknown for a moment.
 GRACE, GRACE_ANSWERS = 60.0, 3

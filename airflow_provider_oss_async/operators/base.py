@@ -13,20 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.sdk import BaseOperator, conf
 
 from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
-from airflow_provider_oss_async.jobs.following import (
-    COMPLETIONS,
-    MAX_TIMEOUT,
-    Following,
-    follow,
-    look,
-    predictable_output,
-)
-from airflow_provider_oss_async.jobs.outcome import result_from, result_of
-from airflow_provider_oss_async.jobs.submission import instruct
-from airflow_provider_oss_async.jobs.watcher import CEILING
+from airflow_provider_oss_async.jobs.job import CEILING, COMPLETIONS, MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
-from airflow_provider_oss_async.operators.once import Once
-from airflow_provider_oss_async.operators.record import TaskRecord
 from airflow_provider_oss_async.process import ObjectURI, Specification
 
 if TYPE_CHECKING:
@@ -35,8 +23,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+    from airflow_provider_oss_async.jobs.following import Following
     from airflow_provider_oss_async.jobs.job import OSSJob
     from airflow_provider_oss_async.jobs.submission import Submission
+    from airflow_provider_oss_async.operators.record import TaskRecord
 
 T = TypeVar("T")
 
@@ -147,6 +137,12 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSSubmitError: the job could not be submitted.
         :raises OSSJobError: the job did not succeed.
         """
+        # What only a running task needs is not imported while a DAG file is parsed.
+        from airflow_provider_oss_async.jobs.following import follow, look
+        from airflow_provider_oss_async.jobs.outcome import result_of
+        from airflow_provider_oss_async.operators.once import Once
+        from airflow_provider_oss_async.operators.record import TaskRecord
+
         submission = self.build_submission()
         record = TaskRecord(context, submission.fingerprint, enabled=self.durable)
         timeout = _seconds(self.timeout) or DEFAULT_TIMEOUT
@@ -194,6 +190,9 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSJobError: the job did not succeed.
         :raises OSSAsyncError: waiting failed.
         """
+        from airflow_provider_oss_async.jobs.outcome import result_from
+        from airflow_provider_oss_async.operators.record import TaskRecord
+
         record = TaskRecord(context, "", enabled=self.durable)
         if event and event.get("status") in ("failed", "lost"):
             record.clear()
@@ -203,7 +202,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         """Say that the job goes on: OSS offers no way to cancel it."""
         if self._job is not None:
             self.log.warning(
-                "Job %s on %s cannot be cancelled and goes on; it will write %s. A retry follows it.",
+                "Job %s on %s cannot be cancelled and goes on; it will write %s.",
                 self._job.task_id,
                 self._job.source,
                 self._job.target or "nothing",
@@ -255,6 +254,9 @@ class OSSAsyncBaseOperator(BaseOperator):
 
         :raises ValueError: names every wrong argument, its value and what is allowed.
         """
+        from airflow_provider_oss_async.jobs.following import predictable_output
+        from airflow_provider_oss_async.process.naming import outputs_of
+
         settings = self.hook.settings
         problems: list[str] = []
 
@@ -289,6 +291,14 @@ class OSSAsyncBaseOperator(BaseOperator):
             predictable_output(submission)
         for warning in self.warnings():
             self.log.warning("%s: %s", submission.process.operation, warning)
+        outputs = outputs_of(submission.process, submission.source)
+        if outputs is not None and outputs.overwrites:
+            self.log.warning(
+                "%s may write several objects, but target=%r gives them all one name, so that only the last "
+                "survives: use {index}, or for frames a key without extension",
+                submission.process.operation,
+                self.target,
+            )
         return submission
 
 
@@ -313,7 +323,6 @@ class OSSSpecificationOperator(OSSAsyncBaseOperator):
                 setattr(self, field.name, kwargs.pop(field.name, None))
             super(cls, self).__init__(**kwargs)
 
-        keyword = Parameter.KEYWORD_ONLY
         own = [
             Parameter(f.name, Parameter.KEYWORD_ONLY, default=Parameter.empty if f.required else None)
             for f in fields
@@ -326,6 +335,8 @@ class OSSSpecificationOperator(OSSAsyncBaseOperator):
 
     def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
         """Return what to ask for, from the task's arguments."""
+        from airflow_provider_oss_async.jobs.submission import instruct
+
         return instruct(self._specified(), source, target, self.notify_topic or "")
 
     def warnings(self) -> Iterator[str]:

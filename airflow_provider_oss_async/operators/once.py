@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.exceptions import OSSServiceError, OSSSubmitError, OSSSubmitUncertainError
 from airflow_provider_oss_async.jobs.following import (
-    Completion,
     Following,
     look,
     predictable_output,
@@ -23,7 +22,7 @@ from airflow_provider_oss_async.jobs.submission import Submission, submit
 if TYPE_CHECKING:
     from airflow_provider_oss_async.hooks.oss_async import Run
     from airflow_provider_oss_async.hooks.services import Services
-    from airflow_provider_oss_async.jobs.job import OSSJob
+    from airflow_provider_oss_async.jobs.job import Completion, OSSJob
     from airflow_provider_oss_async.operators.record import TaskRecord
 
 log = logging.getLogger(__name__)
@@ -137,8 +136,8 @@ class Once:
             details |= {"status": cause.status, "code": cause.code, "request_id": cause.request_id}
         raise OSSSubmitUncertainError(
             f"It cannot be decided whether {self.submission.process.operation} on {self.submission.source} "
-            f"was submitted: {found.reason}. {cause or 'An earlier try was cut off while it was submitting.'} "
-            f"Look for the job in IMM project {self.submission.imm_project or '(unknown)'} and for "
+            f"was submitted: {found.reason}. "
+            f"{cause or 'An earlier try was cut off while it was submitting.'} Look for the job in IMM project {self.submission.imm_project or '(unknown)'} and for "
             f"{self.submission.target or 'its result'}; clear the task to submit anew, or set "
             "on_uncertain_submit='resubmit' to have that done by itself.",
             **details,

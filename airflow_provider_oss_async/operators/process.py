@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.exceptions import ProcessError
-from airflow_provider_oss_async.jobs.submission import instruct
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
 from airflow_provider_oss_async.process import Specification, read_specification
 
@@ -37,11 +36,13 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.process = process
-        self.imm_task_type = task_type
+        self.imm_task_type = imm_task_type
         self._instruction: Submission | None = None
 
     def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
         """Return what to ask for, from the process in whatever form it was given."""
+        from airflow_provider_oss_async.jobs.submission import instruct
+
         if self.extra_params:
             raise ProcessError("extra_params is not allowed here: write the parameters into process")
         self._instruction = instruct(

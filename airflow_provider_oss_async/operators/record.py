@@ -23,13 +23,13 @@ class TaskRecord:
     ``ti.max_tries``, while a user's Clear raises it, and means starting anew.
 
     :param context: of the running task.
-    :param fingerprint: of the request.
+    :param fingerprint: of the request; empty where the record is only to be cleared.
     :param enabled: ``False`` remembers nothing.
     """
 
     def __init__(self, context: Context, fingerprint: str, *, enabled: bool = True) -> None:
         store: Any = context.get("task_state_store") if enabled else None
-        if enabled and store is None:
+        if enabled and store is None and fingerprint:
             log.info(
                 "This Airflow has no task state store (3.3 and later have one): a retry after a crash cannot "
                 "find the job of the try before, and submits a new one."

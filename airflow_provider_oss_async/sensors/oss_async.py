@@ -18,10 +18,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSUnavailableError,
     ProcessError,
 )
-from airflow_provider_oss_async.jobs.following import Following, look
-from airflow_provider_oss_async.jobs.job import OSSJob
-from airflow_provider_oss_async.jobs.outcome import result_from, result_of
-from airflow_provider_oss_async.jobs.watcher import CEILING
+from airflow_provider_oss_async.jobs.job import CEILING, OSSJob
 from airflow_provider_oss_async.process.style import TASK_TYPES
 
 if TYPE_CHECKING:
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.jobs.following import Following
 
 
 class OSSSensedJobFailedError(OSSJobFailedError, AirflowFailException):
@@ -46,8 +44,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
     Succeeds with the job's result as XCom, as the operators return it.
 
     :param job: the dict an operator returned, or a bare task id (templated)
-    :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or ``DecodeBlindWatermark``
-        (templated)
+    :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or
+        ``DecodeBlindWatermark`` (templated)
     :param imm_project: IMM project of the job, where the dict does not say it; default the connection's
         (templated)
     :param region: takes the place of the connection's region (templated)
@@ -71,7 +69,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.job = job
-        self.imm_task_type = task_type
+        self.imm_task_type = imm_task_type
         self.imm_project = imm_project
         self.region = region
         self.oss_conn_id = oss_conn_id
@@ -84,6 +82,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         :raises OSSServiceError: the service refuses to tell.
         """
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+        from airflow_provider_oss_async.jobs.following import look
+        from airflow_provider_oss_async.jobs.outcome import result_of
 
         hook = OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
         following = self._following(hook.settings.imm_project)
@@ -131,6 +131,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the outcome that the trigger has brought."""
+        from airflow_provider_oss_async.jobs.outcome import result_from
+
         try:
             return result_from(event)
         except (OSSJobFailedError, OSSJobLostError) as error:
@@ -139,6 +141,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             raise AirflowSensorTimeout(str(error)) from None
 
     def _following(self, project: str) -> Following:
+        from airflow_provider_oss_async.jobs.following import Following
+
         if isinstance(self.job, dict):
             job = OSSJob.from_dict({**self.job, "imm_project": self.job.get("imm_project") or project})
         else:

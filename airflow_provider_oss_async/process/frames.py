@@ -1,8 +1,8 @@
 """Animations, frames and sprite sheets of videos.
 
 Sources, all under https://www.alibabacloud.com/help/en/oss/user-guide/: convert-videos-to-animated-images,
-video-frame-cutting, video-cut-sprite. Fields that only the IMM action ``CreateMediaConvertTask`` or Alibaba's
-media skill describe say so.
+video-frame-cutting, video-cut-sprite. Fields that only the IMM action ``CreateMediaConvertTask``
+describes say so.
 """
 
 from __future__ import annotations

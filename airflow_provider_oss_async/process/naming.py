@@ -164,13 +164,10 @@ def check_outputs(process: Process, source: ObjectURI) -> None:
         problems.append(
             f"target={process.saveas.key!r} is not allowed: the service writes no key that ends in /"
         )
-    read = {source.key, *(segment.object for segment in process.segments)}
     if outputs is not None and outputs.bucket == source.bucket:
-        written = outputs.prefix if process.is_style else outputs.key
-        if written in read:
-            problems.append(
-                f"target: oss://{outputs.bucket}/{written} is being read; the result would overwrite it"
-            )
+        for key in (source.key, *(segment.object for segment in process.segments)):
+            if key == outputs.prefix and outputs.pattern.fullmatch(key):
+                problems.append(f"target: oss://{source.bucket}/{key} is being read; it would be overwritten")
     if process.topic and not re.fullmatch(RAW, process.topic):
         problems.append(f"topic={process.topic!r} is not allowed: a topic's name is {RAW_RULE}")
     if problems:

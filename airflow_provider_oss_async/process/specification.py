@@ -188,11 +188,11 @@ class Specification:
 
     def _validated(self, given: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         fields = {field.name: field for field in self.fields()}
+        problems.extend(_unknown(name, fields) for name in given if name not in fields)
         wrong: dict[str, str] = {}
-        readable = dict(given)
-        for name in given.keys() & fields.keys():
-            readable[name] = _read_choice(fields[name], given[name])
-            if _has_wrong_type(fields[name], readable[name]):
+        readable = {name: _read_choice(fields[name], given[name]) for name in fields if name in given}
+        for name, value in readable.items():
+            if _has_wrong_type(fields[name], value):
                 wrong[name] = _problem(fields[name], "type", given[name])
         values: dict[str, Any] = {}
         try:
@@ -201,9 +201,7 @@ class Specification:
             for item in error.errors(include_url=False, include_context=False, include_input=False):
                 name = str(item["loc"][0])
                 kind = item["type"] if len(item["loc"]) == 1 else "nested"
-                field = fields.get(name)
-                text = _problem(field, kind, given.get(name)) if field else _unknown(name, fields)
-                wrong.setdefault(name, text)
+                wrong.setdefault(name, _problem(fields[name], kind, given.get(name)))
         problems.extend(wrong.values())
         return {} if wrong else {name: values[name] for name in fields if name in values}
 
@@ -261,7 +259,7 @@ def _unknown(name: str, fields: Mapping[str, Field]) -> str:
 
     close = difflib.get_close_matches(name, fields, n=1)
     hint = f"did you mean {close[0]}?" if close else "a key unknown to this package goes into extra_params"
-    return f"{name} is not an argument; {hint}"
+    return f"{name if name.isidentifier() else repr(name)} is not an argument; {hint}"
 
 
 def _shown(value: Any) -> str:

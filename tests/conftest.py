@@ -52,11 +52,12 @@ class Stand:
         def no_work(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:
             if not spec.writes_object:
                 return Produced(content="hidden text")
-            result = workdir / "result"
-            result.write_bytes(source.read_bytes())
             extension = str(spec.get("container") or spec.get("target_format") or spec.get("format") or "bin")
             pages = 3 if spec.operation == "doc/convert" else 1
-            return Produced([ProducedFile(result, index=n + 1, extension=extension) for n in range(pages)])
+            results = [workdir / f"result{number}" for number in range(pages)]
+            for result in results:
+                result.write_bytes(source.read_bytes())
+            return Produced([ProducedFile(r, index=n, extension=extension) for n, r in enumerate(results, 1)])
 
         return LocalService(
             self._data_dir, port=port, **{"processor": no_work, "workers": 8, **self._options}

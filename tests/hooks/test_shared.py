@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from airflow_provider_oss_async.exceptions import OSSConnectionError
+from airflow_provider_oss_async.hooks import shared
+from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+from airflow_provider_oss_async.hooks.shared import forget_settings, shared_services
+
+pytestmark = pytest.mark.usefixtures("connect")
+
+
+async def test_users_of_a_connection_share_until_the_last_has_gone() -> None:
+    async with shared_services(OSSAsyncHook()) as first:
+        async with shared_services(OSSAsyncHook()) as second:
+            assert second is first
+        assert not first.http.closed
+    assert first.http.closed
+    async with shared_services(OSSAsyncHook()) as third:
+        assert third is not first
+        assert not third.http.closed
+
+
+async def test_those_who_come_at_once_share() -> None:
+    async def use() -> Any:
+        async with shared_services(OSSAsyncHook()) as services:
+            await asyncio.sleep(0.05)
+            return services
+
+    found = await asyncio.gather(*(use() for _ in range(20)))
+    assert len({id(services) for services in found}) == 1
+    assert found[0].http.closed
+
+
+async def test_another_region_is_not_shared() -> None:
+    async with (
+        shared_services(OSSAsyncHook()) as first,
+        shared_services(OSSAsyncHook(region="cn-beijing")) as second,
+    ):
+        assert second is not first
+        assert second.settings.region == "cn-beijing"
+
+
+async def test_a_changed_connection_is_noticed_after_a_while(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shared_services(OSSAsyncHook()) as first:
+        connect(password="rotated")
+        async with shared_services(OSSAsyncHook()) as second:
+            assert second is first
+        monkeypatch.setattr(shared, "LOOK_UP_AGAIN_AFTER", 0.0)
+        async with shared_services(OSSAsyncHook()) as third:
+            assert third is not first
+            assert third.settings.access_key_secret == "rotated"
+        assert not first.http.closed
+    assert first.http.closed
+
+
+async def test_a_connection_can_be_forgotten(connect: Any) -> None:
+    forget_settings(OSSAsyncHook())
+    async with shared_services(OSSAsyncHook()) as first:
+        connect(password="rotated")
+        forget_settings(OSSAsyncHook())
+        async with shared_services(OSSAsyncHook()) as second:
+            assert second is not first
+
+
+async def test_an_error_of_a_user_closes_nothing_of_the_others() -> None:
+    async with shared_services(OSSAsyncHook()) as first:
+        with pytest.raises(RuntimeError):
+            async with shared_services(OSSAsyncHook()):
+                raise RuntimeError
+        assert not first.http.closed
+    assert first.http.closed
+
+
+async def test_a_connection_that_is_no_good_leaves_nothing_behind(connect: Any) -> None:
+    connect({"region": ""})
+    with pytest.raises(OSSConnectionError, match="region"):
+        async with shared_services(OSSAsyncHook()):
+            pass
+    connect()
+    async with shared_services(OSSAsyncHook()) as services:
+        assert not services.http.closed
+
+
+def test_event_loops_do_not_share() -> None:
+    async def use() -> Any:
+        async with shared_services(OSSAsyncHook()) as services:
+            return services
+
+    assert asyncio.run(use()) is not asyncio.run(use())

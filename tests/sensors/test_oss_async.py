@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import pickle
+import time
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+
+from airflow_provider_oss_async.exceptions import (
+    OSSJobFailedError,
+    OSSJobLostError,
+    OSSServiceError,
+    ProcessError,
+)
+from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+from airflow_provider_oss_async.process import DecodeBlindWatermark, VideoConvert
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+
+pytestmark = pytest.mark.usefixtures("quick", "connect")
+
+
+def submit() -> dict[str, Any]:
+    return OSSAsyncHook().submit("in.mov", VideoConvert(container="mp4"), target="out.mp4").to_dict()
+
+
+def sensor(job: Any, **arguments: Any) -> OSSAsyncTaskSensor:
+    values = {"poke_interval": 0.05, "timeout": 5, **arguments}
+    return OSSAsyncTaskSensor(task_id="s", job=job, **values)
+
+
+def run(task: OSSAsyncTaskSensor, context: Any, resume: Any) -> Any:
+    try:
+        return task.execute(context)
+    except TaskDeferred as deferred:
+        assert task.deferrable
+        assert deferred.timeout is not None
+        assert "local-secret" not in str(deferred.trigger.serialize())
+        event = resume(deferred)
+    return task.resume_execution("execute_complete", {"event": event}, context)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("seconds", [0, 0.3])
+def test_a_job_of_another_task(
+    stand: Any, new_try: Any, resume: Any, deferrable: bool, seconds: float
+) -> None:
+    stand.service.add_fault("job_delay", seconds=seconds)
+    job = submit()
+    result = run(sensor(job, deferrable=deferrable), new_try(), resume)
+    assert result["status"] == "succeeded"
+    assert result["outputs"] == ["oss://media/out.mp4"]
+    assert result["task_id"] == job["task_id"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_job_known_by_its_id(stand: Any, new_try: Any, resume: Any, deferrable: bool) -> None:
+    stand.service.add_fault("job_delay", seconds=0.2)
+    task = sensor(submit()["task_id"], imm_task_type="MediaConvert", deferrable=deferrable)
+    result = run(task, new_try(), resume)
+    assert (result["status"], result["outputs"]) == ("succeeded", [])
+
+
+def test_a_watermark_known_by_its_id(new_try: Any, resume: Any) -> None:
+    job = OSSAsyncHook().submit("in.mov", DecodeBlindWatermark())
+    task = sensor(job.task_id, imm_task_type="DecodeBlindWatermark")
+    assert run(task, new_try(), resume)["content"] == "hidden text"
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_a_failed_job_is_final(
+    stand: Any, new_try: Any, resume: Any, deferrable: bool, seconds: float
+) -> None:
+    stand.service.add_fault("job_delay", seconds=seconds)
+    stand.service.add_fault("job_fail", code="InvalidFile", message="not a video")
+    with pytest.raises(OSSJobFailedError, match="not a video") as caught:
+        run(sensor(submit(), deferrable=deferrable), new_try(), resume)
+    assert isinstance(caught.value, AirflowFailException)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), again.code) == (type(caught.value), "InvalidFile")
+
+
+def test_a_lost_job_is_final(stand: Any, new_try: Any, resume: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=5)
+    stand.service.add_fault("job_forget", seconds=0)
+    with pytest.raises(OSSJobLostError) as caught:
+        run(sensor(submit(), deferrable=True), new_try(), resume)
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(("soft", "kind"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
+def test_a_job_that_takes_too_long(
+    stand: Any, new_try: Any, resume: Any, deferrable: bool, soft: bool, kind: type[Exception]
+) -> None:
+    stand.service.add_fault("job_delay", seconds=5)
+    begun = time.monotonic()
+    with pytest.raises(kind):
+        run(sensor(submit(), deferrable=deferrable, timeout=0.3, soft_fail=soft), new_try(), resume)
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "fields"), [("throttle", {"seconds": 0.05}), ("refuse", {"status": 503}), ("close", {})]
+)
+def test_trouble_is_waited_out(
+    stand: Any, new_try: Any, resume: Any, deferrable: bool, kind: str, fields: dict[str, Any]
+) -> None:
+    job = submit()
+    stand.service.add_fault(kind, match="IMM:GetTask", times=2, **fields)
+    assert run(sensor(job, deferrable=deferrable), new_try(), resume)["status"] == "succeeded"
+
+
+def test_a_missing_right_is_named(stand: Any, new_try: Any, resume: Any) -> None:
+    job = submit()
+    stand.service.add_fault("refuse", match="IMM:GetTask", status=403, code="NoPermission", times=0)
+    with pytest.raises(OSSServiceError, match="imm:GetTask"):
+        run(sensor(job), new_try(), resume)
+    with pytest.raises(Exception, match="imm:GetTask"):
+        run(sensor(job, deferrable=True), new_try(), resume)
+
+
+@pytest.mark.parametrize(
+    ("job", "fields", "parts"),
+    [
+        ("T-1", {}, ["imm_task_type", "MediaConvert"]),
+        ("T-1", {"imm_task_type": "Nonsense"}, ["Nonsense"]),
+        ("", {}, ["job=''", "imm_task_type"]),
+        ("{{ ti.xcom_pull('x') }}", {"imm_task_type": "MediaConvert"}, ["job="]),
+        (None, {"imm_task_type": "MediaConvert"}, ["job=None"]),
+        ({"status": "running"}, {}, ["task_id"]),
+    ],
+)
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_wrong_arguments(
+    stand: Any, new_try: Any, job: Any, fields: dict[str, Any], parts: list[str], deferrable: bool
+) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        sensor(job, deferrable=deferrable, **fields).execute(new_try())
+    for part in parts:
+        assert part in str(caught.value)
+    assert stand.requests("IMM:GetTask") == 0
+
+
+def test_the_project_has_to_be_known(connect: Any, new_try: Any, resume: Any) -> None:
+    job = submit()
+    connect({"imm_project": ""})
+    bare = {**job, "imm_project": ""}
+    with pytest.raises(ProcessError, match="imm_project"):
+        sensor(bare).execute(new_try())
+    assert run(sensor(bare, imm_project="local-project"), new_try(), resume)["status"] == "succeeded"
+    assert run(sensor(job), new_try(), resume)["status"] == "succeeded"
+
+
+def test_every_template_field_is_an_attribute() -> None:
+    task = sensor({"task_id": "{{ id }}", "task_type": "MediaConvert"})
+    assert all(hasattr(task, name) for name in task.template_fields)
+    task.render_template_fields({"id": "T-9"})  # type: ignore[typeddict-item]
+    assert task.job == {"task_id": "T-9", "task_type": "MediaConvert"}

@@ -57,7 +57,7 @@ def run_demo(directory: Path, dags: Path, *, airflow_ui: bool = False) -> int:
     root.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     # SIGTERM ends it as Ctrl-C does, so that nothing is left running.
-    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with LocalService(root / "data", buckets={BUCKET: "local-project"}) as service:
             print(f"Stand-in for OSS, IMM and SMQ  {service.endpoint}", flush=True)
@@ -143,7 +143,7 @@ class Airflow:
         with log.open("wb") as output:
             process = self._start("standalone", output=output, environment=environment)
             try:
-                print("Airflow starts; this takes half a minute ...", flush=True)
+                print("Airflow starts; this takes up to a minute ...", flush=True)
                 while process.poll() is None and not _answers(f"{address}/api/v2/version"):
                     time.sleep(0.5)
                 if process.poll() is None:

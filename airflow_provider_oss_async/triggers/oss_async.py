@@ -8,6 +8,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSServiceError
 from airflow_provider_oss_async.jobs.following import Following, follow
+from airflow_provider_oss_async.jobs.http import refuses_credentials
 from airflow_provider_oss_async.jobs.outcome import event_of, result_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             async with shared_services(hook) as services:
                 return await wait(services)
         except OSSServiceError as error:
-            if error.status not in (401, 403):
+            if not refuses_credentials(error):
                 raise
             self.log.info(
                 "Trying again with the connection as it is now, since it may have changed: %s", error

@@ -35,14 +35,20 @@ def sensor(job: Any, **arguments: Any) -> OSSAsyncTaskSensor:
 
 
 def run(task: OSSAsyncTaskSensor, context: Any, resume: Any) -> Any:
+    """Run a sensor to its end, in the triggerer too if it defers."""
     try:
         return task.execute(context)
     except TaskDeferred as deferred:
-        assert task.deferrable
-        assert deferred.timeout is not None
-        assert "local-secret" not in str(deferred.trigger.serialize())
         event = resume(deferred)
     return task.resume_execution("execute_complete", {"event": event}, context)
+
+
+def test_a_deferred_sensor_holds_no_secret(stand: Any, new_try: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=5)
+    with pytest.raises(TaskDeferred) as caught:
+        sensor(submit(), deferrable=True).execute(new_try())
+    assert caught.value.timeout is not None
+    assert "local-secret" not in str(caught.value.trigger.serialize())
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

@@ -119,7 +119,7 @@ def test_airflow_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manager, "_provider_dict", {INFO["package-name"]: ProviderInfo(__version__, INFO)})
     monkeypatch.setattr(manager, "_connection_form_widgets", {})
     monkeypatch.setattr(manager, "_field_behaviours", {})
-    monkeypatch.setattr(manager, "_hook_name_dict", {})
+    monkeypatch.setattr(manager, "_hook_name_dict", {}, raising=False)
     manager._load_ui_metadata()
     assert set(manager._connection_form_widgets) == {
         f"extra__oss_async__{n}" for n in CONNECTION["conn-fields"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from airflow_provider_oss_async.exceptions import OSSConnectionError
 from airflow_provider_oss_async.jobs.imm import imm_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 Network = Literal["public", "internal", "accelerate"]
 CredentialSource = Literal[
@@ -188,7 +189,10 @@ class _Reader:
         if unknown and not self.official:
             self.warnings.append(f"these fields of the extra are not known and have no effect: {unknown}")
 
-    def _extra(self, text: str | None) -> Mapping[str, Any]:
+    def _extra(self, text: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
+        # Airflow 3.2 leaves the extra of a connection from a URI as a dict.
+        if isinstance(text, Mapping):
+            return text
         if not text or not text.strip():
             return {}
         try:

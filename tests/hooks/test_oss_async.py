@@ -70,6 +70,7 @@ def test_settings_are_read_once_and_replaced_by_arguments(
     assert hook.settings.region == "cn-shanghai"
 
 
+@pytest.mark.skipif(not hasattr(Connection, "aextra_dejson"), reason="this Airflow has no such look-up")
 async def test_settings_in_a_coroutine_never_use_the_blocking_lookup(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +90,7 @@ async def test_settings_in_a_coroutine_of_an_older_airflow(
     async def forbidden(*_: Any) -> Any:
         raise AssertionError("may deadlock")
 
-    monkeypatch.delattr(Connection, "aextra_dejson")
+    monkeypatch.delattr(Connection, "aextra_dejson", raising=False)
     monkeypatch.setattr(BaseHook, "aget_connection", forbidden)
     assert (await OSSAsyncHook().aget_settings()).bucket == "media"
 

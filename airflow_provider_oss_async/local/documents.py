@@ -3,8 +3,8 @@
 PDF is read by PDFium. Office formats are read by LibreOffice where it is installed; without it docx, xlsx,
 pptx and their kin, csv, html and plain text are laid out anew by
 :mod:`airflow_provider_oss_async.local.office`: all of the text, tables and pictures, little of the look. The
-old binary formats then fail. Worksheets are always laid out anew, for the pages of a workbook must be told apart
-by sheet.
+old binary formats then fail. Worksheets are always laid out anew, for the pages of a workbook must be told
+apart by sheet.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ Where the service's behaviour is not documented, this is what is done here: ``in
 sampling ``inter``; ``avg`` divides the time from ``start`` to the end into ``count`` equal parts and takes
 the first frame of each; ``dhash`` takes the first frame and every one whose difference hash of 8 x 8 bits
 differs from that of the last one taken in more than ``change_threshold`` per cent of the bits; a width or
-height given alone keeps the proportions; a sheet that is not full is as large as a full one, a row or column
-that no tile reaches is left out.
+height given alone keeps the proportions. Cells of a sheet without a frame are black.
 """
 
 from __future__ import annotations
@@ -63,23 +62,18 @@ def sprite(spec: Specification, source: Path, workdir: Path) -> list[ProducedFil
     gap, margin = spec.get("padding", 2), spec.get("margin", 2)
     width, height = _size(spec, video, "tile_width", "tile_height") or (video.width, video.height)
 
-    def sheet_size(across: int, down: int) -> tuple[int, int]:
-        return (
-            across * width + (across - 1) * gap + 2 * margin,
-            down * height + (down - 1) * gap + 2 * margin,
-        )
-
-    if max(sheet_size(columns, rows)) > SHEET_LIMIT:
-        size = "{} x {}".format(*sheet_size(columns, rows))
+    sheet_size = (
+        columns * width + (columns - 1) * gap + 2 * margin,
+        rows * height + (rows - 1) * gap + 2 * margin,
+    )
+    if max(sheet_size) > SHEET_LIMIT:
+        size = "{} x {}".format(*sheet_size)
         raise JobFailed("InvalidArgument", f"A sheet of {size} px is more than {SHEET_LIMIT} on a side")
     tiles = _take(spec, source, workdir, (width, height), _ENCODERS["png"], "png")
     cells = columns * rows
-    across, down = (
-        (columns, rows) if len(tiles) >= cells else (min(columns, len(tiles)), -(-len(tiles) // columns))
-    )
     sheets = []
     for number, first in enumerate(range(0, len(tiles), cells), 1):
-        sheet = Image.new("RGB", sheet_size(across, down))
+        sheet = Image.new("RGB", sheet_size)
         for place, tile in enumerate(tiles[first : first + cells]):
             row, column = divmod(place, columns)
             with Image.open(tile) as picture:
@@ -176,7 +170,7 @@ def _sampling(spec: Specification, media: Media, source: Path) -> str:
         return _by_interval((media.duration - start) / spec.get("count"))
     if sampling == "dhash":
         chosen = _changes(source, start, spec.get("change_threshold", 0), spec.get("count", 0))
-        return "select='" + "+".join(f"eq(n,{number})" for number in chosen) + "'"
+        return f"select='{_is_one_of(chosen)}'"
     return _by_interval(spec.get("interval", 0))
 
 
@@ -188,6 +182,15 @@ def _by_interval(interval: float) -> str:
     place = f"floor(({{}}+0.0005)/{interval:.6f})"
     first, last = place.format("t"), place.format("prev_selected_t")
     return f"setpts=PTS-STARTPTS,select='isnan(prev_selected_t)+gt({first},{last})'"
+
+
+def _is_one_of(numbers: list[int]) -> str:
+    """Return an expression for a frame's number being in a list; a search tree, for its depth is limited."""
+    if len(numbers) == 1:
+        return f"eq(n,{numbers[0]})"
+    middle = len(numbers) // 2
+    halves = (_is_one_of(half) for half in (numbers[:middle], numbers[middle:]))
+    return f"if(lt(n,{numbers[middle]}),{','.join(halves)})"
 
 
 def _changes(source: Path, start: float, threshold: int, count: int) -> list[int]:

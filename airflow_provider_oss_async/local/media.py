@@ -94,6 +94,9 @@ def convert(spec: Specification, source: Path, workdir: Path) -> ProducedFile:
         kept.append("audio")
         codec = _audio_codec(spec, container, media.audio)
         arguments += ["-map", "0:a:0", *_audio_options(spec, codec, media.audio)]
+        # Else a copy begins at the keyframe of the video before the start, even where there is no video.
+        if not ("video" in kept and spec.get("video_codec", "copy") == "copy"):
+            arguments += ["-copypriorss:a", "0"]
     if not kept:
         wanted = "audio" if only_audio else "video or audio"
         raise JobFailed("InvalidArgument", f"Nothing is left to write: the object has no {wanted} to keep")

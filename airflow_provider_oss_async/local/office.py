@@ -21,6 +21,7 @@ from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     Flowable,
@@ -63,6 +64,7 @@ _GRID = TableStyle(
         ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
     ]
 )
+_TITLES = (1, 3)  # TITLE, CENTER_TITLE
 _HEADINGS = (24, 18, 15, 13, 12, 11, 11, 11, 11, 11)
 
 
@@ -240,7 +242,8 @@ def _sheet(rows: Iterable[Iterable[Any]], target: Path) -> Path:
     size, page = 8, landscape(A4)
     room = page[0] - 2 * _MARGIN - 12
     widths = [
-        min(room, 8 + size * 0.62 * min(45, max(map(len, column)))) for column in zip(*table, strict=True)
+        min(room, 14 + min(240, max(stringWidth(text, BODY, size) for text in column)))
+        for column in zip(*table, strict=True)
     ]
     style = _style(size, spaceAfter=0)
     story: list[Flowable] = []
@@ -293,11 +296,12 @@ def _draw_shape(canvas: Canvas, shape: Any, page_height: float) -> None:
             _table([[markup(cell.text) for cell in row.cells] for row in shape.table.rows], width, 12)
         )
     elif shape.has_text_frame:
-        title = shape.is_placeholder and shape.placeholder_format.type in (1, 3)  # TITLE, CENTER_TITLE
+        title = shape.is_placeholder and shape.placeholder_format.type in _TITLES
         for paragraph in shape.text_frame.paragraphs:
             points = next((run.font.size.pt for run in paragraph.runs if run.font.size), 32 if title else 18)
             how = TA_CENTER if title or paragraph.alignment == 2 else TA_LEFT
-            bullet = "\N{BULLET}" if shape.is_placeholder and not title and paragraph.text else None
+            listed = shape.is_placeholder and shape.placeholder_format.type not in (*_TITLES, 4)  # SUBTITLE
+            bullet = "\N{BULLET}" if listed and paragraph.text else None
             indent = 18 * (paragraph.level + 1) if bullet else 0
             style = _style(points, alignment=how, leftIndent=indent, bulletIndent=indent and indent - 14)
             story.append(Paragraph(markup(paragraph.text) or "&nbsp;", style, bulletText=bullet))

@@ -33,6 +33,8 @@ _FREQUENCIES = ((1, 2), (2, 1), (2, 2), (0, 3))
 #: Every fourth place is for the length and its checksum, 16 bits each.
 _HEADER_BITS = 32
 _ROUNDS = 4
+#: Luminance of red, green and blue.
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def embed(image: Path, text: str, out: Path, strength: str = "low", *, quality: int = 90) -> None:
@@ -51,23 +53,25 @@ def embed(image: Path, text: str, out: Path, strength: str = "low", *, quality: 
     picture = _open(image)
     form = picture.format
     alpha = picture.convert("RGBA").getchannel("A") if "A" in picture.getbands() else None
-    result = picture.convert("RGB")
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32).copy()
     payload = text.encode()
-    wanted: list[NDArray[np.float32]] = []
+    wanted: NDArray[Any] = np.empty(0)
     # Where colours are at their limit a change is cut off; the next round finds the block darker or brighter.
     for _ in range(_ROUNDS):
-        luma, *chroma = result.convert("YCbCr").split()
-        pixels = np.asarray(luma, dtype=np.float32).copy()
-        blocks = _blocks(pixels)
+        luma = pixels @ _LUMA
+        blocks = _blocks(luma)
         has = _levels(blocks, step)
-        if not wanted:
-            bits = _spread(payload, has.size).reshape(has.shape)
-            wanted = list(2 * np.round((has - bits) / 2) + bits)
+        if not wanted.size:
+            bits = _spread(payload, has.size, strength).reshape(has.shape)
+            wanted = 2 * np.round((has - bits) / 2) + bits
+        elif np.abs(has - wanted).max() < 0.1:
+            break
         for basis, level, goal in zip(_bases(), has, wanted, strict=True):
             blocks += ((goal - level) * step)[..., None, None] * basis
-        _write_blocks(pixels, blocks)
-        luma = Image.fromarray(np.clip(np.round(pixels), 0, 255).astype(np.uint8))
-        result = Image.merge("YCbCr", (luma, *chroma)).convert("RGB")
+        changed = luma.copy()
+        _write_blocks(changed, blocks)
+        pixels = np.clip(pixels + (changed - luma)[..., None], 0, 255)
+    result = Image.fromarray(np.round(pixels).astype(np.uint8))
     if alpha is not None:
         result.putalpha(alpha)
     # Lossless where the format lets us choose; full colour resolution in JPEG costs little.
@@ -84,13 +88,13 @@ def decode(image: Path, strength: str = "low") -> str:
         this does, lest something passes here that fails there.
     :raises JobFailed: not a picture, or none with such a mark.
     """
-    step = _step(strength)
+    _step(strength)
     blocks = _blocks(np.asarray(_open(image).convert("YCbCr").getchannel("Y"), dtype=np.float32))
-    levels = _levels(blocks, 1).ravel()
-    if (text := _read(levels / step)) is not None:
+    coefficients = _levels(blocks, 1).ravel()
+    if (text := _read(coefficients, strength)) is not None:
         return text
-    for other, other_step in _STEPS.items():
-        if other != strength and _read(levels / other_step) is not None:
+    for other in _STEPS:
+        if other != strength and _read(coefficients, other) is not None:
             message = f"The image has no watermark of strength {strength}, but one of strength {other}"
             raise JobFailed("WatermarkNotFound", message)
     raise JobFailed("WatermarkNotFound", "The image has no watermark that the local stand-in has embedded")
@@ -102,10 +106,10 @@ def _levels(blocks: NDArray[np.float32], step: float) -> NDArray[np.float32]:
     return (levels / step).astype(np.float32)
 
 
-def _spread(payload: bytes, count: int) -> NDArray[np.float32]:
+def _spread(payload: bytes, count: int, strength: str) -> NDArray[np.float32]:
     """Return the bit that belongs in each of ``count`` places."""
     bits = _bits(payload + zlib.crc32(payload).to_bytes(4, "big"))
-    header, body = _places(count)
+    header, body = _places(count, strength)
     if len(body) < len(bits) or len(header) < _HEADER_BITS:
         raise JobFailed("InvalidArgument", "The image is too small for a watermark of this length")
     spread = np.empty(count, dtype=np.float32)
@@ -114,10 +118,10 @@ def _spread(payload: bytes, count: int) -> NDArray[np.float32]:
     return spread
 
 
-def _read(levels: NDArray[np.float32]) -> str | None:
+def _read(coefficients: NDArray[np.float32], strength: str) -> str | None:
     # +1 on an even multiple of the step, -1 on an odd one; doubtful places count little.
-    votes = np.cos(np.pi * levels)
-    header, body = _places(len(levels))
+    votes = np.cos(np.pi * coefficients / _STEPS[strength])
+    header, body = _places(len(votes), strength)
     found = _vote(votes[header], _HEADER_BITS)
     if found is None:
         return None
@@ -186,9 +190,9 @@ def _bases() -> list[NDArray[np.float32]]:
     return [np.outer(waves[u], waves[v]).astype(np.float32) for u, v in _FREQUENCIES]
 
 
-def _places(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where header and text are, spread over the picture the same way every time."""
-    order = np.random.default_rng(8).permutation(count)
+def _places(count: int, strength: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where header and text are: all over the picture, always the same for a strength."""
+    order = np.random.default_rng(list(_STEPS).index(strength)).permutation(count)
     return order[::4], np.delete(order, np.s_[::4])
 
 

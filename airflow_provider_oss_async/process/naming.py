@@ -165,9 +165,11 @@ def check_outputs(process: Process, source: ObjectURI) -> None:
             f"target={process.saveas.key!r} is not allowed: the service writes no key that ends in /"
         )
     if outputs is not None and outputs.bucket == source.bucket:
-        for key in (source.key, *(segment.object for segment in process.segments)):
-            if key == outputs.prefix and outputs.pattern.fullmatch(key):
-                problems.append(f"target: oss://{source.bucket}/{key} is being read; it would be overwritten")
+        read = {source.key, *(segment.object for segment in process.segments)}
+        if outputs.prefix in read and outputs.pattern.fullmatch(outputs.prefix):
+            problems.append(
+                f"target: oss://{source.bucket}/{outputs.prefix} is being read; it would be overwritten"
+            )
     if process.topic and not re.fullmatch(RAW, process.topic):
         problems.append(f"topic={process.topic!r} is not allowed: a topic's name is {RAW_RULE}")
     if problems:

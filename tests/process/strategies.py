@@ -25,11 +25,11 @@ NARROWER = {"sample_rate": st.sampled_from(SAMPLE_RATES), "bit_depth": st.sample
 #: Pieces of the language, base64, odd characters and templates: whatever might break out of a value.
 FRAGMENTS = [
     ",", "/", "|", "_", "=", "+", "-", "&", "%7C", "{", "}", "{{ x }}", "{index}", " ", "\n", "\0", "\x7f",
-    "\u2028", "\u200b", "\ud800", "\udfff", "é", "🎬", "٣", "sys", "sys/", "saveas", "notify", "topic_", "pre",
-    "sur", "/pre,", "/sur,o_YQ", "|sys/saveas,o_YQ", "/notify,topic_YQ", ",t_0", "o_", "b_", "o_YQ==", "o_-_8",
-    "o_+/8=", "o_/pre", "YQ", "video/convert", "video/concat", "doc/convert", "image/resize", "style/", "style/::",
-    "::", "f_mp4", "s_64x64", "ss_1", "pages_MQ", "vcodec_h264", "acodec_aac", "target_pdf", "1e400", "-1",
-    "9" * 400, "a",
+    "\u2028", "\u200b", "\ud800", "\udfff", "é", "🎬", "٣", "sys", "sys/", "saveas", "notify", "topic_",
+    "pre", "sur", "/pre,", "/sur,o_YQ", "|sys/saveas,o_YQ", "/notify,topic_YQ", ",t_0", "o_", "b_", "o_YQ==",
+    "o_-_8", "o_+/8=", "o_/pre", "YQ", "video/convert", "video/concat", "doc/convert", "image/resize",
+    "style/", "style/::", "::", "f_mp4", "s_64x64", "ss_1", "pages_MQ", "vcodec_h264", "acodec_aac", "target_pdf",
+    "1e400", "-1", "9" * 400, "a",
 ]  # fmt: skip
 
 

@@ -19,7 +19,9 @@ with DAG(
     # The strength is the one that the mark was embedded with.
     decode = OSSDecodeBlindWatermarkOperator(task_id="decode", source=PICTURE, strength="medium")
 
-    OSSDecodeBlindWatermarkOperator(task_id="decode_deferrable", source=PICTURE, strength="medium", deferrable=True)
+    OSSDecodeBlindWatermarkOperator(
+        task_id="decode_deferrable", source=PICTURE, strength="medium", deferrable=True
+    )
 
     @task
     def owner(result: dict[str, str]) -> str:

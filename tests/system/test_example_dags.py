@@ -14,6 +14,7 @@ from airflow_provider_oss_async.local.ffmpeg import Media, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from airflow_provider_oss_async.local.server import LocalService
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"

@@ -36,7 +36,7 @@ _SIGNATURE_ADVICE = (
 
 
 def refuses_credentials(error: OSSServiceError) -> bool:
-    """Whether it is the keys or their rights that were refused; wrong signatures come with 400 and 404 too."""
+    """Whether the keys or their rights were refused; wrong signatures come with 400 and 404 too."""
     codes = tuple(code for codes, _ in _SIGNATURE_ADVICE for code in codes)
     return error.status in (401, 403) or error.code.startswith(codes)
 

@@ -118,9 +118,7 @@ async def test_looks_come_as_often_as_the_ceiling_says(
     assert time.monotonic() - begun < 2
 
 
-async def test_throttling_slows_down_and_fails_nothing(
-    services: Services, stand: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_throttling_slows_down_and_fails_nothing(services: Services, stand: Any) -> None:
     stand.service.add_fault("throttle", match="IMM:GetTask", times=3, seconds=0.1)
     begun = time.monotonic()
     status = await services.watcher.wait(await start(services), deadline=soon())

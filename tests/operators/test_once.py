@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_oss_async.exceptions import (
     OSSJobTimeoutError,
@@ -162,11 +163,19 @@ def test_the_object_strategy_knows_the_state_before_the_lost_try(
 
 @pytest.mark.parametrize("kind", ["lose", "cut"])
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_lost_answer_makes_one_job(stand: Any, new_try: Any, kind: str, deferrable: bool) -> None:
+def test_a_lost_answer_makes_one_job(
+    stand: Any, new_try: Any, resume: Any, kind: str, deferrable: bool
+) -> None:
     stand.service.add_fault(kind, match="OSS:AsyncProcessObject")
+    stand.service.add_fault("job_delay", seconds=0.3)
     context = new_try()
     task = video(deferrable=deferrable)
-    result = task.execute(context)
+    if deferrable:
+        with pytest.raises(TaskDeferred) as caught:
+            task.execute(context)
+        result = task.execute_complete(context, resume(caught.value))
+    else:
+        result = task.execute(context)
     assert [line["task_id"] for line in stand.accepted()] == [result["task_id"]]
     assert context["ti"].xcoms["task_id"] == result["task_id"]
 

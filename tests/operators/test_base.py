@@ -160,7 +160,7 @@ def run(task: Any, context: Any, resume: Any) -> dict[str, Any]:
 def test_a_deferred_task_comes_to_the_same_result(
     stand: Any, new_try: Any, resume: Any, completion: str
 ) -> None:
-    stand.service.add_fault("job_delay", seconds=0.2)
+    stand.service.add_fault("job_delay", seconds=0.6)
     context = new_try()
     arguments = {"completion": completion, "poll_interval": 0.1}
     task_deferred = deferred(video(deferrable=True, **arguments), context)

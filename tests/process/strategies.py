@@ -28,8 +28,8 @@ FRAGMENTS = [
     "\u2028", "\u200b", "\ud800", "\udfff", "é", "🎬", "٣", "sys", "sys/", "saveas", "notify", "topic_",
     "pre", "sur", "/pre,", "/sur,o_YQ", "|sys/saveas,o_YQ", "/notify,topic_YQ", ",t_0", "o_", "b_", "o_YQ==",
     "o_-_8", "o_+/8=", "o_/pre", "YQ", "video/convert", "video/concat", "doc/convert", "image/resize",
-    "style/", "style/::", "::", "f_mp4", "s_64x64", "ss_1", "pages_MQ", "vcodec_h264", "acodec_aac", "target_pdf",
-    "1e400", "-1", "9" * 400, "a",
+    "style/", "style/::", "::", "f_mp4", "s_64x64", "ss_1", "pages_MQ", "vcodec_h264", "acodec_aac",
+    "target_pdf", "1e400", "-1", "9" * 400, "a",
 ]  # fmt: skip
 
 

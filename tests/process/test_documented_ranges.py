@@ -1,4 +1,4 @@
-"""The documented keys and ranges in wire form: written down a second time, from the pages, not from the code."""
+"""The documented keys and ranges in wire form: written down again from the pages, not from the code."""
 
 from __future__ import annotations
 

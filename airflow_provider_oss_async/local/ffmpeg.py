@@ -107,7 +107,7 @@ def run(arguments: Sequence[str], paths: Iterable[Path] = (), *, limit: float = 
     """
     done = _call([*_HEAD, *arguments], limit)
     if done.returncode:
-        raise _failure(done.stderr, paths)
+        raise _failure(done, paths)
     return done.stdout
 
 
@@ -126,7 +126,7 @@ def probe(path: Path) -> Media:
     text = done.stderr.decode(errors="replace")
     head = re.search(r"^Input #0, (\S+), from ", text, re.M)
     if not head:
-        raise _failure(done.stderr, [path])
+        raise _failure(done, [path])
     text = text[head.start() :]
     span = re.search(r"Duration: (\d+):(\d\d):(\d\d\.\d+)", text)
     duration = int(span[1]) * 3600 + int(span[2]) * 60 + float(span[3]) if span else None
@@ -199,15 +199,15 @@ def _call(arguments: list[str], limit: float) -> subprocess.CompletedProcess[byt
         raise JobFailed("Timeout", f"ffmpeg did not finish within {limit:g} s") from None
 
 
-def _failure(stderr: bytes, paths: Iterable[Path]) -> JobFailed:
-    text = stderr.decode(errors="replace")
+def _failure(done: subprocess.CompletedProcess[bytes], paths: Iterable[Path]) -> JobFailed:
+    text = done.stderr.decode(errors="replace")
     # Directories after the files in them.
     for path in sorted(map(str, paths), key=len, reverse=True):
         text = text.replace(f"file:{path}", "the file").replace(path, "the file")
     text = re.sub(r"\[[^\[\]]+ @ 0x[0-9a-f]+\] ", "", text)
     lines = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())
     telling = [line for line in lines if not line.startswith(_NOISE)] or list(lines)
-    reason = "; ".join(telling[-3:])[-500:]
+    reason = "; ".join(telling[-3:])[-500:] or f"it ended with status {done.returncode}"
     if "not on whitelist" in text:
         reason = "playlists, scripts, texts and images are not read as media"
     elif opening := re.search(r"Error opening input files?: (.+)", text):

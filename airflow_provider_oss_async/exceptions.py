@@ -52,7 +52,7 @@ class OSSConnectionError(OSSAsyncError, ValueError):
 class OSSServiceError(OSSAsyncError):
     """A service (OSS, IMM or SMQ) answered with an error.
 
-    :param service: ``"OSS"``, ``"IMM"`` or ``"SMQ"``.
+    :param service: ``"OSS"``, ``"IMM"``, ``"SMQ"`` or ``"STS"``.
     :param action: what was asked, such as ``"GetTask"``.
     :param status: HTTP status, ``None`` if there was no answer.
     :param code: the service's error code, such as ``"AccessDenied"``.
@@ -97,7 +97,7 @@ class OSSServiceError(OSSAsyncError):
 
 
 class OSSThrottledError(OSSServiceError):
-    """The service asked to slow down (``Throttling*``, HTTP 429 or 503 ``SlowDown``, ``x-acs-retry-after``)."""
+    """The service asked to slow down (``Throttling*``, ``SlowDown``, HTTP 429)."""
 
 
 class OSSUnavailableError(OSSServiceError):
@@ -109,7 +109,7 @@ class OSSSubmitError(OSSServiceError):
 
 
 class OSSSubmitRefusedError(OSSSubmitError):
-    """The service refused the request (4xx): no job exists."""
+    """The service refused the request (4xx, or a redirection): no job exists."""
 
 
 class OSSSubmitNotSentError(OSSSubmitError):

@@ -137,8 +137,8 @@ class Once:
         raise OSSSubmitUncertainError(
             f"It cannot be decided whether {self.submission.process.operation} on {self.submission.source} "
             f"was submitted: {found.reason}. "
-            f"{cause or 'An earlier try was cut off while it was submitting.'} Look for the job in IMM project "
-            f"{self.submission.imm_project or '(unknown)'} and for "
+            f"{cause or 'An earlier try was cut off while it was submitting.'} "
+            f"Look for the job in IMM project {self.submission.imm_project or '(unknown)'} and for "
             f"{self.submission.target or 'its result'}; clear the task to submit anew, or set "
             "on_uncertain_submit='resubmit' to have that done by itself.",
             **details,

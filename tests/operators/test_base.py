@@ -160,7 +160,7 @@ def run(task: Any, context: Any, resume: Any) -> dict[str, Any]:
 def test_a_deferred_task_comes_to_the_same_result(
     stand: Any, new_try: Any, resume: Any, completion: str
 ) -> None:
-    stand.service.add_fault("job_delay", seconds=0.6)
+    stand.service.add_fault("job_delay", seconds=2)
     context = new_try()
     arguments = {"completion": completion, "poll_interval": 0.1}
     task_deferred = deferred(video(deferrable=True, **arguments), context)
@@ -229,7 +229,7 @@ def test_a_lost_job(stand: Any, new_try: Any, resume: Any, deferrable: bool) -> 
 def test_a_job_that_takes_too_long_is_followed_by_the_retry(
     stand: Any, new_try: Any, resume: Any, deferrable: bool
 ) -> None:
-    stand.service.add_fault("job_delay", seconds=0.8)
+    stand.service.add_fault("job_delay", seconds=3)
     context = new_try()
     task = video(deferrable=deferrable, timeout=timedelta(seconds=0.3))
     with pytest.raises(OSSJobTimeoutError) as caught:

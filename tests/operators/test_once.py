@@ -95,7 +95,7 @@ def test_a_retry_submits_anew_where_the_job_has_failed_meanwhile(stand: Any, new
 
 
 def test_a_retry_has_the_whole_timeout_again(stand: Any, new_try: Any) -> None:
-    stand.service.add_fault("job_delay", seconds=0.6)
+    stand.service.add_fault("job_delay", seconds=2.5)
     context = new_try()
     with pytest.raises(OSSJobTimeoutError):
         video(timeout=0.2).execute(context)
@@ -167,7 +167,7 @@ def test_a_lost_answer_makes_one_job(
     stand: Any, new_try: Any, resume: Any, kind: str, deferrable: bool
 ) -> None:
     stand.service.add_fault(kind, match="OSS:AsyncProcessObject")
-    stand.service.add_fault("job_delay", seconds=0.3)
+    stand.service.add_fault("job_delay", seconds=3)
     context = new_try()
     task = video(deferrable=deferrable)
     if deferrable:

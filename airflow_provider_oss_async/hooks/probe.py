@@ -89,7 +89,7 @@ async def _imm(services: Services) -> tuple[bool, str]:
 
 def _smq(settings: ConnectionSettings) -> str:
     if not settings.smq_endpoint:
-        return "SMQ: not configured, which only completion='smq' needs."
+        return "SMQ: not configured, and not needed."
     # Receiving would hide messages from those who wait for them.
     return f"SMQ: {settings.smq_endpoint} is configured, but was not tried."
 

@@ -39,6 +39,25 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": f"{_PACKAGE}.assets.convert_asset_to_openlineage",
             }
         ],
+        "config": {
+            "oss_async": {
+                "description": f"Settings of the provider {_NAME}.",
+                "options": {
+                    "min_poll_interval": _option(
+                        "Seconds between the first two looks at a waiting job. Further ones come ever more "
+                        "rarely, up to the task's poll_interval.",
+                        "float",
+                        "2",
+                    ),
+                    "max_requests_per_second": _option(
+                        "Requests a second that one process sends at most to IMM for one account, to follow "
+                        "its jobs. The service's own limit is not documented.",
+                        "float",
+                        "20",
+                    ),
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "oss_async",
@@ -67,6 +86,16 @@ def get_provider_info() -> dict[str, Any]:
 
 def _modules(*names: str) -> list[dict[str, Any]]:
     return [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.{name}" for name in names]}]
+
+
+def _option(description: str, kind: str, default: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": None,
+        "type": kind,
+        "example": None,
+        "default": default,
+    }
 
 
 def _fields() -> dict[str, dict[str, Any]]:

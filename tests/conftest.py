@@ -6,6 +6,7 @@ import os
 import tempfile
 import urllib.request
 from collections import defaultdict
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from types import SimpleNamespace
@@ -131,11 +132,13 @@ def stand(start_stand: Callable[..., Stand]) -> Stand:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten every pause between two looks or attempts."""
+    monkeypatch.setenv("AIRFLOW__OSS_ASYNC__MIN_POLL_INTERVAL", "0.05")
     for name, value in (
-        ("watcher.FLOOR", 0.05),
         ("watcher.TICK", 0.02),
         ("watcher.GRACE", 0.15),
-        ("following.FLOOR", 0.05),
+        ("patience.FLOOR", 0.05),
+        ("patience.PATIENCE", 1.0),
+        ("mailbox.PAUSE", 0.05),
         ("submission.BACK_OFF", 0.01),
         ("recovery.SETTLING", 0.4),
         ("recovery.INTERVAL", 0.1),
@@ -158,6 +161,7 @@ class TaskInstance:
 
     def __init__(self, max_tries: int = 2) -> None:
         self.max_tries = max_tries
+        self.start_date = datetime.now(UTC)
         self.xcoms: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import conf
 
 from airflow_provider_oss_async import __version__
 from airflow_provider_oss_async.hooks.credentials import credentials_source, sdk_provider
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.hooks.credentials import CachedCredentials
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.imm import IMMClient
+    from airflow_provider_oss_async.jobs.mailbox import Mailbox
     from airflow_provider_oss_async.jobs.smq import SMQClient
     from airflow_provider_oss_async.jobs.watcher import Watcher
+
+#: How many look for a job's outputs at once. The session has 100 connections, and IMM and SMQ need some too.
+_GATE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Services:
     :param imm: client of IMM.
     :param smq: client of SMQ, ``None`` if the connection has no SMQ endpoint.
     :param watcher: waits for jobs through ``imm``.
+    :param mailbox: completion messages, ``None`` if the connection names no queue.
+    :param gate: to be held while the outputs of a job are looked for.
     """
 
     settings: ConnectionSettings
@@ -47,6 +55,8 @@ class Services:
     imm: IMMClient
     smq: SMQClient | None
     watcher: Watcher
+    mailbox: Mailbox | None = None
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GATE))
 
     async def ready(self) -> None:
         """See to it that ``oss`` has valid credentials. To be awaited before each of its calls; mostly free.
@@ -67,6 +77,8 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
     from alibabacloud_oss_v2.aio.transport import AioHttpClient
 
     from airflow_provider_oss_async.jobs.imm import IMMClient
+    from airflow_provider_oss_async.jobs.job import FLOOR, RATE
+    from airflow_provider_oss_async.jobs.mailbox import Mailbox
     from airflow_provider_oss_async.jobs.smq import SMQClient
     from airflow_provider_oss_async.jobs.watcher import Watcher
 
@@ -82,14 +94,20 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
         )
         options: dict[str, Any] = {"timeout": settings.read_timeout, "proxy": proxy}
         imm = IMMClient(http, settings.imm_endpoint, source, **options)
+        smq = SMQClient(http, settings.smq_endpoint, source, **options) if settings.smq_endpoint else None
         yield Services(
             settings=settings,
             credentials=source,
             http=http,
             oss=AsyncClient(config),
             imm=imm,
-            smq=SMQClient(http, settings.smq_endpoint, source, **options) if settings.smq_endpoint else None,
-            watcher=Watcher(imm),
+            smq=smq,
+            watcher=Watcher(
+                imm,
+                rate=conf.getfloat("oss_async", "max_requests_per_second", fallback=RATE),
+                floor=conf.getfloat("oss_async", "min_poll_interval", fallback=FLOOR),
+            ),
+            mailbox=Mailbox(smq, settings.smq_queue) if smq is not None and settings.smq_queue else None,
         )
 
 

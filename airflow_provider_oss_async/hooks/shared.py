@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -45,8 +45,8 @@ _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary(
 async def shared_services(hook: OSSAsyncHook) -> AsyncIterator[Services]:
     """Use the clients of a connection together with everyone else on this event loop.
 
-    They are opened by the first user and closed after the last one. Users whose connections have come to
-    differ (a rotated secret) do not share.
+    They are opened by the first user and closed after the last one. All connections to the same endpoints
+    with the same credentials share; those that have come to differ (a rotated secret) do not.
 
     :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
     """
@@ -57,22 +57,32 @@ async def shared_services(hook: OSSAsyncHook) -> AsyncIterator[Services]:
         if settings is None or time.monotonic() - read_at > LOOK_UP_AGAIN_AFTER:
             settings = await hook.aget_settings()
             here.settings[key] = (time.monotonic(), settings)
-        shared = here.open.get(settings)
+        account = _account(settings)
+        shared = here.open.get(account)
         if shared is None:
             stack = AsyncExitStack()
             shared = _Shared(await stack.enter_async_context(open_services(settings)), stack)
-            here.open[settings] = shared
+            here.open[account] = shared
         shared.users += 1
     try:
         yield shared.services
     finally:
         shared.users -= 1
         if shared.users == 0:
-            here.open.pop(settings, None)
+            here.open.pop(account, None)
             await shared.stack.aclose()
 
 
-def forget_settings(hook: OSSAsyncHook) -> None:
-    """Have the connection looked up again by the next user, because a service refused its credentials."""
-    if (here := _loops.get(asyncio.get_running_loop())) is not None:
-        here.settings.pop((hook.oss_conn_id, hook.region), None)
+def forget_settings(refused: Services) -> None:
+    """Have connections looked up again by their next users, because a service refused their credentials.
+
+    Those that have been looked up again meanwhile, and have come to differ, stay as they are.
+    """
+    here = _loops[asyncio.get_running_loop()]
+    account = _account(refused.settings)
+    here.settings = {key: read for key, read in here.settings.items() if _account(read[1]) != account}
+
+
+def _account(settings: ConnectionSettings) -> ConnectionSettings:
+    """Return the settings without those that do not say who is asked, and how."""
+    return replace(settings, conn_id="", bucket="", imm_project="", smq_topic="", warnings=())

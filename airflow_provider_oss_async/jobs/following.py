@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
+import functools
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_oss_async.exceptions import (
+    OSSJobFailedError,
     OSSServiceError,
     OSSThrottledError,
     OSSUnavailableError,
     ProcessError,
 )
-from airflow_provider_oss_async.jobs import outcome
-from airflow_provider_oss_async.jobs.job import CEILING, Completion, JobStatus, OSSJob
+from airflow_provider_oss_async.jobs.job import (
+    CEILING,
+    SMQ_CEILING,
+    SMQ_FLOOR,
+    Completion,
+    JobStatus,
+    OSSJob,
+)
 from airflow_provider_oss_async.jobs.oss import ObjectState, head
-from airflow_provider_oss_async.jobs.watcher import FLOOR, GROWTH
+from airflow_provider_oss_async.jobs.outcome import OutcomeClients, result_of, timeout_error
+from airflow_provider_oss_async.jobs.patience import pauses, persist
+from airflow_provider_oss_async.jobs.watcher import REFUSALS
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_oss_async.jobs.mailbox import Mailbox
     from airflow_provider_oss_async.jobs.submission import Submission
     from airflow_provider_oss_async.jobs.watcher import Watcher
 
+log = logging.getLogger(__name__)
 
-class Clients(outcome.Clients, Protocol):
+
+class Clients(OutcomeClients, Protocol):
     """What following needs of the open clients of a connection."""
 
     @property
     def watcher(self) -> Watcher:
         """Watcher over the IMM client."""
+
+    @property
+    def mailbox(self) -> Mailbox | None:
+        """Completion messages of the connection's queue; ``None`` where it names no queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,7 @@ class Following:
     :param job: the job.
     :param completion: see :data:`Completion`.
     :param deadline: when waiting ends, in epoch seconds.
-    :param poll_interval: seconds between two looks at most.
+    :param poll_interval: seconds between two looks at most; ``None`` for the strategy's own.
     :param baseline: for ``object``: the state of the target before the submission, ``None`` if there was
         no object.
     """
@@ -50,8 +68,13 @@ class Following:
     job: OSSJob
     completion: Completion
     deadline: float
-    poll_interval: float = CEILING
+    poll_interval: float | None = None
     baseline: ObjectState | None = None
+
+    @property
+    def ceiling(self) -> float:
+        """Seconds between two looks at most."""
+        return self.poll_interval or (SMQ_CEILING if self.completion == "smq" else CEILING)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form of JSON natives."""
@@ -65,7 +88,7 @@ class Following:
             job=OSSJob.from_dict(data["job"]),
             completion=data["completion"],
             deadline=float(data["deadline"]),
-            poll_interval=float(data.get("poll_interval") or CEILING),
+            poll_interval=data.get("poll_interval"),
             baseline=ObjectState(**baseline) if baseline else None,
         )
 
@@ -78,7 +101,7 @@ async def settle_project(clients: Clients, bucket: str, project: str) -> str:
     if project:
         return project
     try:
-        return await clients.imm.get_bucket_project(bucket)
+        return await persist(lambda: clients.imm.get_bucket_project(bucket))
     except OSSServiceError as error:
         raise type(error)(
             f"{error} Nothing was submitted. Waiting needs the IMM project of bucket {bucket}: "
@@ -102,6 +125,39 @@ def predictable_output(submission: Submission) -> ObjectURI:
     return ObjectURI(outputs.bucket, outputs.key)
 
 
+@asynccontextmanager
+async def followed(
+    clients: Clients, following: Following, known: JobStatus | None = None
+) -> AsyncIterator[dict[str, Any] | OSSJobFailedError]:
+    """Wait until a job has ended, and yield what came of it: its result, or the error if it has failed.
+
+    What a queue has said of the job is deleted there only when the block has ended without an error: until
+    then, the outcome is not yet in the hands of whoever waits for it.
+
+    :param known: what a look has shown; nobody is asked again where that was final.
+    :raises OSSJobError: the job is lost, or had not ended at the deadline.
+    :raises OSSServiceError: the service refuses to tell.
+    """
+    async with AsyncExitStack() as stack:
+        if following.completion == "smq":
+            job = following.job
+            if clients.mailbox is None:
+                log.warning("The connection names no SMQ queue any more: only IMM is asked for the job")
+            else:
+                nudge = functools.partial(clients.watcher.nudge, job)
+                await stack.enter_async_context(clients.mailbox.reading(job.task_id, nudge))
+        try:
+            outcome: dict[str, Any] | OSSJobFailedError = await _result(clients, following, known)
+        except OSSJobFailedError as error:
+            outcome = error
+        yield outcome
+
+
+async def _result(clients: Clients, following: Following, known: JobStatus | None) -> dict[str, Any]:
+    final = known if known is not None and known.final else await follow(clients, following)
+    return await persist(lambda: result_of(clients, following.job, final), following.deadline)
+
+
 async def follow(clients: Clients, following: Following) -> JobStatus:
     """Wait until a job has ended.
 
@@ -112,18 +168,22 @@ async def follow(clients: Clients, following: Following) -> JobStatus:
     if following.completion == "object":
         return await _wait_for_object(clients, following)
     return await clients.watcher.wait(
-        following.job, deadline=following.deadline, ceiling=following.poll_interval
+        following.job,
+        deadline=following.deadline,
+        ceiling=following.ceiling,
+        floor=SMQ_FLOOR if following.completion == "smq" else None,
     )
 
 
-async def look(clients: Clients, following: Following) -> JobStatus:
+async def look(clients: Clients, following: Following, known_since: float | None = None) -> JobStatus:
     """Ask once, now.
 
+    :param known_since: see :meth:`Watcher.look`.
     :raises OSSServiceError: no answer, or a refusal.
     """
     if following.completion == "object":
         return await _look_for_object(clients, following)
-    return await clients.watcher.look(following.job)
+    return await clients.watcher.look(following.job, known_since)
 
 
 async def _look_for_object(clients: Clients, following: Following) -> JobStatus:
@@ -141,10 +201,9 @@ async def _look_for_object(clients: Clients, following: Following) -> JobStatus:
 
 
 async def _wait_for_object(clients: Clients, following: Following) -> JobStatus:
-    interval = min(FLOOR, following.poll_interval)
     refusals = 0
-    while True:
-        last = time.time() >= following.deadline
+    floor = min(clients.watcher.floor, following.ceiling)
+    async for _ in pauses(following.deadline, floor, following.ceiling):
         try:
             status = await _look_for_object(clients, following)
             refusals = 0
@@ -154,13 +213,9 @@ async def _wait_for_object(clients: Clients, following: Following) -> JobStatus:
             pass
         except OSSServiceError:
             refusals += 1
-            if refusals >= 3:
+            if refusals >= REFUSALS:
                 raise
-        if last:
-            raise outcome.timeout_error(following.job)
-        pause = min(interval * random.uniform(0.8, 1.0), max(0.0, following.deadline - time.time()))  # noqa: S311
-        await asyncio.sleep(pause)
-        interval = min(interval * GROWTH, following.poll_interval)
+    raise timeout_error(following.job)
 
 
 async def take_baseline(clients: Clients, output: ObjectURI) -> ObjectState | None:
@@ -168,5 +223,9 @@ async def take_baseline(clients: Clients, output: ObjectURI) -> ObjectState | No
 
     :raises OSSServiceError: the object cannot be looked at, so nothing could be waited for.
     """
-    await clients.ready()
-    return await head(clients.oss, output.bucket, output.key)
+
+    async def look() -> ObjectState | None:
+        await clients.ready()
+        return await head(clients.oss, output.bucket, output.key)
+
+    return await persist(look)

@@ -6,17 +6,23 @@ Light enough for the operators to import while a DAG file is parsed.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 #: What a job may be found to be. ``lost``: the service no longer knows it.
 JobState = Literal["running", "succeeded", "failed", "lost"]
-#: How an outcome is learned. ``imm``: IMM's ``GetTask``. ``object``: the target object appears.
-Completion = Literal["imm", "object"]
-COMPLETIONS: tuple[str, ...] = ("imm", "object")
+#: How an outcome is learned. ``imm``: IMM's ``GetTask``. ``object``: the target object appears. ``smq``: a
+#: message says when to ask ``GetTask``.
+Completion = Literal["imm", "object", "smq"]
+COMPLETIONS: tuple[str, ...] = ("imm", "object", "smq")
 #: IMM keeps what it knows of a task for 7 days; no wait may come near that.
 MAX_TIMEOUT = 6.5 * 24 * 3600
-#: Seconds between two looks at a job at most, unless the caller says otherwise.
-CEILING = 30.0
+#: Seconds between the first two looks at a job, and between two looks at most, unless the caller says.
+FLOOR, CEILING = 2.0, 30.0
+#: The same where completion messages come: looks only cover their silence.
+SMQ_FLOOR, SMQ_CEILING = 15.0, 300.0
+#: Requests a second that IMM is sent at most. Its limit is not documented.
+RATE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,15 @@ class OSSJob:
     event_id: str = ""
     request_id: str = ""
     submitted_at: str = ""
+
+    @property
+    def submitted(self) -> float | None:
+        """When OSS accepted the job, in epoch seconds; ``None`` where only the id is known."""
+        try:
+            moment = datetime.fromisoformat(self.submitted_at)
+        except ValueError:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
     def to_dict(self) -> dict[str, str]:
         """Return the job as a plain dict, the form in which it travels."""

@@ -17,6 +17,7 @@ from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator
 
     from alibabacloud_oss_v2.aio import AsyncClient
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _RESOLUTION = timedelta(seconds=1)
 
 
-class Clients(Protocol):
+class OutcomeClients(Protocol):
     """What finding the outputs needs of the open clients of a connection."""
 
     @property
@@ -39,11 +40,15 @@ class Clients(Protocol):
     def imm(self) -> IMMClient:
         """Client of IMM."""
 
+    @property
+    def gate(self) -> asyncio.Semaphore:
+        """Lets so many look for their outputs at once that there are connections left for others."""
+
     async def ready(self) -> None:
         """Load the credentials that ``oss`` will use."""
 
 
-async def result_of(clients: Clients, job: OSSJob, status: JobStatus) -> dict[str, Any]:
+async def result_of(clients: OutcomeClients, job: OSSJob, status: JobStatus) -> dict[str, Any]:
     """Return the job with what came of it: what an operator returns.
 
     :return: the job's fields, ``status``, ``finished_at``, and ``outputs`` (``oss://`` URIs that exist
@@ -53,11 +58,12 @@ async def result_of(clients: Clients, job: OSSJob, status: JobStatus) -> dict[st
     """
     raise_unless_succeeded(job, status)
     result: dict[str, Any] = {**job.to_dict(), "status": status.state, "finished_at": status.finished_at}
-    if job.task_type == "DecodeBlindWatermark":
-        result["content"] = await clients.imm.get_watermark(job.imm_project, job.task_id)
-        result["outputs"] = []
-    else:
-        result["outputs"] = [uri async for uri in _outputs(clients, job)]
+    async with clients.gate:
+        if job.task_type == "DecodeBlindWatermark":
+            result["content"] = await clients.imm.get_watermark(job.imm_project, job.task_id)
+            result["outputs"] = []
+        else:
+            result["outputs"] = [uri async for uri in _outputs(clients, job)]
     return result
 
 
@@ -87,7 +93,7 @@ def raise_unless_succeeded(job: OSSJob, status: JobStatus) -> None:
     raise kind(text, job=job.to_dict(), code=status.code, detail=status.detail)
 
 
-async def _outputs(clients: Clients, job: OSSJob) -> AsyncIterator[str]:
+async def _outputs(clients: OutcomeClients, job: OSSJob) -> AsyncIterator[str]:
     if not job.process:
         return
     source = ObjectURI.parse(job.source)
@@ -130,6 +136,14 @@ def timeout_error(job: OSSJob) -> OSSJobTimeoutError:
         f"OSS jobs cannot be cancelled, and write {job.target or 'nothing'}. Raise timeout, or follow the "
         "job with OSSAsyncTaskSensor.",
         job=job.to_dict(),
+    )
+
+
+def goes_on(job: OSSJob) -> str:
+    """Return what there is to say when waiting for a job is broken off."""
+    return (
+        f"Job {job.task_id} on {job.source} cannot be cancelled and goes on; "
+        f"it will write {job.target or 'nothing'}."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from airflow_provider_oss_async.exceptions import OSSServiceError
 from airflow_provider_oss_async.jobs.imm import TaskInfo
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.jobs.oss import ObjectState, head, matching_keys
+from airflow_provider_oss_async.jobs.patience import pauses, persist
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
@@ -58,15 +58,19 @@ async def find_job(
         if not submission.imm_project:
             return await _by_baseline(clients, submission, baseline)
         since = intent_at + await _clock_offset(clients, submission) - BEFORE
-        while True:
-            tasks = await _tasks(clients, submission, since)
-            found = await _compare(clients, submission, tasks, since)
-            # Nothing is a finding only once an accepted task would have been listed.
-            if found.job is not None or time.time() >= intent_at + SETTLING:
+
+        async def search() -> Found:
+            return await _compare(clients, submission, await _tasks(clients, submission, since), since)
+
+        # Nothing is a finding only once an accepted task would have been listed; and when the request was
+        # sent is not known, only that it was before now.
+        async for last in pauses(time.time() + SETTLING, INTERVAL, INTERVAL):
+            found = await persist(search)
+            if found.job is not None or last:
                 return found
-            await asyncio.sleep(INTERVAL)
     except OSSServiceError as error:
         return Found(None, certain=False, reason=f"the search failed: {error}")
+    raise AssertionError("unreachable")  # pragma: no cover
 
 
 async def _clock_offset(clients: Clients, submission: Submission) -> float:

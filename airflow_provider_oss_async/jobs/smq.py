@@ -101,6 +101,11 @@ class SMQClient:
         self._timeout = timeout
         self._proxy = proxy
 
+    @property
+    def endpoint(self) -> str:
+        """Address of the service."""
+        return str(self._endpoint)
+
     async def receive(self, queue: str, batch: int = MAX_BATCH, wait: int = MAX_WAIT) -> list[Message]:
         """Return the messages that are there, or that come within ``wait`` seconds; an empty list if none do.
 

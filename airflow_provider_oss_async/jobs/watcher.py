@@ -1,9 +1,9 @@
 """Many waiting jobs, few requests: one watcher serves all jobs of one event loop, endpoint and account.
 
-Few jobs are asked for one by one (``GetTask``); many become sweeps over ``ListTasks``, 100 tasks a request.
-The time between two looks at a job grows from about 2 s to its ceiling. Throttling slows all requests of the
-watcher, an outage is waited out, and only what no waiting can mend (a missing right, a wrong project) ends
-the jobs it concerns.
+Few jobs are asked for one by one (``GetTask``); many become sweeps over ``ListTasks``, 100 tasks a request,
+whenever that costs less. The time between two looks at a job grows from its floor to its ceiling. Throttling
+slows all requests of the watcher, an outage is waited out, and only what no waiting can mend (a missing
+right, a wrong project) ends the jobs it concerns.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import heapq
 import logging
 import random
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_oss_async.exceptions import (
     OSSServiceError,
@@ -24,29 +25,36 @@ from airflow_provider_oss_async.exceptions import (
     OSSUnavailableError,
 )
 from airflow_provider_oss_async.jobs.imm import is_task_not_found, missing_resource
-from airflow_provider_oss_async.jobs.job import CEILING, JobStatus, OSSJob
+from airflow_provider_oss_async.jobs.job import CEILING, FLOOR, RATE, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.outcome import timeout_error
+from airflow_provider_oss_async.jobs.patience import GROWTH
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from airflow_provider_oss_async.jobs.imm import IMMClient, TaskInfo
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: Seconds between the first two looks at a job, and how much longer each further wait is.
-FLOOR, GROWTH = 2.0, 1.5
 #: A job that the service does not know is lost after this many seconds and answers. The API promises no
 #: read-after-write, so a fresh id may be unknown for a moment.
 GRACE, GRACE_ANSWERS = 60.0, 3
-#: So many jobs due at once are worth a sweep, as long as a page (100 tasks) holds this many of them.
+#: So many jobs at least are worth a sweep, as long as a page (100 tasks) holds this many of them.
 SWEEP_FROM, SWEEP_YIELD = 20, 5
+#: Part of its interval by which a job's look may be brought forward to take part in a sweep.
+EARLY = 0.25
+#: Seconds after which a refused ``ListTasks`` is tried again: rights can be granted meanwhile.
+LIST_AGAIN_AFTER = 600.0
 #: Rounds in a row that a refusal must outlast before it ends the jobs it concerns.
 REFUSALS = 3
-#: Requests a second at most. IMM's limit is not documented.
-RATE = 20.0
+#: Times in a row that a page of a sweep may get no usable answer before the sweep is given up.
+PAGE_FAILURES = 3
 #: Seconds from one round to the next at least, so that jobs that come together are asked for together.
 TICK = 0.25
 #: Seconds by which the service's clock may differ between OSS (submission) and IMM (task).
-_CLOCK_SLACK = timedelta(seconds=120)
+_CLOCK_SLACK = 120.0
 _PARALLEL = 8
 
 
@@ -55,37 +63,6 @@ class Group(NamedTuple):
 
     project: str
     task_type: str
-
-
-_Key = tuple[Group, str]
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    job: OSSJob
-    ceiling: float
-    future: asyncio.Future[JobStatus]
-    due: float = field(default_factory=time.monotonic)
-    interval: float = field(default_factory=lambda: FLOOR)
-    waiters: int = 0
-    missed_since: float = 0.0
-    misses: int = 0
-    refusals: int = 0
-
-    @property
-    def group(self) -> Group:
-        return Group(self.job.imm_project, self.job.task_type)
-
-    @property
-    def key(self) -> _Key:
-        # The id alone would let someone's wrong project or type decide for those who have the right one.
-        return self.group, self.job.task_id
-
-
-@dataclass(slots=True)
-class _GroupState:
-    refusals: int = 0
-    may_list: bool = True
 
 
 @dataclass(slots=True)
@@ -121,224 +98,359 @@ class Pace:
         self.slowness = max(1.0, self.slowness * 0.9)
 
 
+class _Line:
+    """The line in which all requests of the account stand: a few at once, at the account's pace."""
+
+    def __init__(self, rate: float) -> None:
+        self.pace = Pace(rate)
+        self._parallel = asyncio.Semaphore(_PARALLEL)
+        self._failing_since: float | None = None
+
+    async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request when its turn has come; takes note of throttling and outages, and passes them on."""
+        async with self._parallel:
+            await self.pace.turn()
+            try:
+                answer = await request()
+            except OSSThrottledError as error:
+                log.warning("IMM asks to slow down; all looks at jobs come later")
+                self.pace.slow_down(error.retry_after)
+                raise
+            except OSSUnavailableError as error:
+                if self._failing_since is None:
+                    self._failing_since = time.monotonic()
+                    log.warning("All jobs wait on, although IMM cannot be asked: %s", error)
+                raise
+            except OSSServiceError:
+                self._answered()
+                raise
+            self._answered()
+            return answer
+
+    def _answered(self) -> None:
+        self.pace.speed_up()
+        if self._failing_since is not None:
+            log.info("IMM answers again after %.0f s", time.monotonic() - self._failing_since)
+            self._failing_since = None
+
+
 class Watcher:
     """Waits for jobs through IMM, on one event loop. Works from the first waiting job to the last.
 
     :param imm: the client to ask with.
-    :param rate: requests a second at most.
+    :param rate: requests a second at most. IMM's limit is not documented.
+    :param floor: seconds between the first two looks at a job.
     """
 
-    def __init__(self, imm: IMMClient, *, rate: float = RATE) -> None:
+    def __init__(self, imm: IMMClient, *, rate: float = RATE, floor: float = FLOOR) -> None:
+        self.floor = floor
         self._imm = imm
-        self._entries: dict[_Key, _Entry] = {}
-        self._groups: dict[Group, _GroupState] = {}
-        self._wake = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
-        self._parallel = asyncio.Semaphore(_PARALLEL)
-        self._pace = Pace(rate)
-        self._failing_since: float | None = None
+        self._line = _Line(rate)
+        self._crowds: dict[Group, _Crowd] = {}
 
-    async def look(self, job: OSSJob) -> JobStatus:
-        """Ask for one job once, now. A job the service does not know yet counts as running.
+    async def look(self, job: OSSJob, known_since: float | None = None) -> JobStatus:
+        """Ask for one job once, now. A job the service does not know counts as running.
 
+        :param known_since: epoch seconds since which the service must know it. When the grace period is over,
+            an unknown job is asked for a few times more, and then counts as lost.
         :raises OSSServiceError: no answer, or a refusal.
         """
-        try:
-            return status_of(await self._imm.get_task(job.imm_project, job.task_type, job.task_id))
-        except OSSServiceError as error:
-            if is_task_not_found(error):
+        for left in reversed(range(GRACE_ANSWERS)):
+            try:
+                return status_of(
+                    await self._line.ask(
+                        lambda: self._imm.get_task(job.imm_project, job.task_type, job.task_id)
+                    )
+                )
+            except OSSServiceError as error:
+                if not is_task_not_found(error):
+                    raise
+            if known_since is None or time.time() - known_since < GRACE:
                 return JobStatus("running")
-            raise
+            if left:
+                await asyncio.sleep(self.floor)
+        return JobStatus("lost")
 
-    async def wait(self, job: OSSJob, *, deadline: float, ceiling: float = CEILING) -> JobStatus:
+    async def wait(
+        self, job: OSSJob, *, deadline: float, ceiling: float = CEILING, floor: float | None = None
+    ) -> JobStatus:
         """Wait until a job has ended; looks at once.
 
         :param deadline: epoch seconds.
         :param ceiling: seconds between two looks at most.
+        :param floor: seconds between the first two looks; default the watcher's.
         :return: a final status.
         :raises OSSJobTimeoutError: the job had not ended at the deadline.
         :raises OSSServiceError: the service refuses to tell; the message names what is missing.
         """
-        entry = self._add(job, ceiling)
+        group = Group(job.imm_project, job.task_type)
+        if (crowd := self._crowds.get(group)) is None:
+            crowd = self._crowds[group] = _Crowd(group, self._imm, self._line)
+        future: asyncio.Future[JobStatus] = asyncio.get_running_loop().create_future()
+        crowd.join(job, future, self.floor if floor is None else floor, ceiling)
         try:
-            return await asyncio.wait_for(asyncio.shield(entry.future), max(0.0, deadline - time.time()))
+            async with asyncio.timeout(max(0.0, deadline - time.time())):
+                return await future
         except TimeoutError:
             pass
         finally:
-            self._drop(entry)
+            crowd.leave(job, future)
+            if crowd.empty and self._crowds.get(group) is crowd:
+                del self._crowds[group]
         with contextlib.suppress(OSSServiceError):
             status = await self.look(job)
             if status.final:
                 return status
         raise timeout_error(job)
 
-    def _add(self, job: OSSJob, ceiling: float) -> _Entry:
-        new = _Entry(job, ceiling, future=asyncio.get_running_loop().create_future())
-        entry = self._entries.setdefault(new.key, new)
-        if entry is new:
-            # A result that nobody is waiting for any more is no error.
-            entry.future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        entry.waiters += 1
-        entry.ceiling = min(entry.ceiling, ceiling)
-        self._wake.set()
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run(), name="oss-async-watcher")
-        return entry
+    def nudge(self, job: OSSJob) -> None:
+        """Look at a waiting job now: there is news of it."""
+        if (crowd := self._crowds.get(Group(job.imm_project, job.task_type))) is not None:
+            crowd.nudge(job.task_id)
 
-    def _drop(self, entry: _Entry) -> None:
-        entry.waiters -= 1
-        if entry.waiters <= 0 and self._entries.get(entry.key) is entry:
-            del self._entries[entry.key]
-            self._wake.set()
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A job that is waited for."""
+
+    job: OSSJob
+    floor: float
+    ceiling: float
+    submitted: float | None
+    due: float = field(default_factory=time.monotonic)
+    interval: float = 0.0
+    waiting: set[asyncio.Future[JobStatus]] = field(default_factory=set)
+    urgent: bool = True  # asked for before all others: nobody has looked yet, or there is news
+    passed_over: bool = False  # a sweep has not met it, so it is asked for by itself
+    missed_since: float = 0.0
+    misses: int = 0
+    refusals: int = 0
+
+    def put_off(self) -> None:
+        now = time.monotonic()
+        # A look that was brought forward leaves the interval as it is.
+        if self.due <= now:
+            self.interval = min(max(self.floor, self.interval * GROWTH), self.ceiling)
+        self.due = now + min(self.interval or self.floor, self.ceiling) * random.uniform(0.8, 1.0)  # noqa: S311
+        self.urgent = self.passed_over = False
+
+    def end(self, outcome: JobStatus | Exception) -> None:
+        for future in self.waiting:
+            if future.done():
+                continue
+            if isinstance(outcome, JobStatus):
+                future.set_result(outcome)
+            else:
+                # Each waiter raises its own copy: a shared one would collect all their tracebacks.
+                future.set_exception(copy.copy(outcome))
+
+
+class _Crowd:
+    """The waiting jobs of one group, and the task that looks at them."""
+
+    def __init__(self, group: Group, imm: IMMClient, line: _Line) -> None:
+        self._group = group
+        self._imm = imm
+        self._line = line
+        self._entries: dict[str, _Entry] = {}
+        self._woken = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._refusals = 0
+        self._list_from = 0.0
+        #: Part of the listed tasks that were waited for, at the last sweeps.
+        self._density = 1.0
+
+    @property
+    def empty(self) -> bool:
+        return not self._entries
+
+    def join(self, job: OSSJob, future: asyncio.Future[JobStatus], floor: float, ceiling: float) -> None:
+        entry = self._entries.get(job.task_id)
+        if entry is None:
+            entry = self._entries[job.task_id] = _Entry(job, floor, ceiling, job.submitted)
+        entry.waiting.add(future)
+        entry.floor, entry.ceiling = min(entry.floor, floor), min(entry.ceiling, ceiling)
+        self._woken.set()
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run(), name="oss-async-watcher")
+
+    def leave(self, job: OSSJob, future: asyncio.Future[JobStatus]) -> None:
+        entry = self._entries.get(job.task_id)
+        if entry is None or future not in entry.waiting:
+            return
+        entry.waiting.discard(future)
+        if not entry.waiting:
+            del self._entries[job.task_id]
+            if not self._entries and self._runner is not None:
+                # At once, because the last one to leave may close the session.
+                self._runner.cancel()
+                self._runner = None
+
+    def nudge(self, task_id: str) -> None:
+        if (entry := self._entries.get(task_id)) is not None:
+            entry.due, entry.urgent, entry.interval = time.monotonic(), True, 0.0
+            # The message may be ahead of the record: look again soon, whatever the strategy's floor.
+            entry.floor = min(entry.floor, FLOOR)
+            self._woken.set()
 
     async def _run(self) -> None:
-        while self._entries:
-            self._wake.clear()
-            now = time.monotonic()
-            due: dict[Group, list[_Entry]] = {}
-            soonest = now + CEILING
-            for entry in self._entries.values():
-                if entry.future.done():
-                    continue
-                if entry.due <= now:
-                    due.setdefault(entry.group, []).append(entry)
-                else:
-                    soonest = min(soonest, entry.due)
-            if due:
-                await asyncio.gather(*(self._look_at_group(group, entries) for group, entries in due.items()))
-                await asyncio.sleep(TICK)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), soonest - now)
-                await asyncio.sleep(0)
-
-    async def _look_at_group(self, group: Group, due: list[_Entry]) -> None:
-        state = self._groups.setdefault(group, _GroupState())
         try:
-            if len(due) >= SWEEP_FROM and state.may_list:
-                due = await self._sweep(group, due, state)
-            results = await asyncio.gather(*(self._get(entry) for entry in due), return_exceptions=True)
-            if failures := [result for result in results if isinstance(result, BaseException)]:
-                raise failures[0]
-        except OSSThrottledError as error:
-            log.warning("IMM asks to slow down; looking at %d jobs later", len(self._entries))
-            self._pace.slow_down(error.retry_after)
-        except OSSUnavailableError as error:
-            self._note_outage(error)
-        except OSSServiceError as error:
-            state.refusals += 1
-            if state.refusals >= REFUSALS:
-                self._give_up(group, error)
+            while self._entries:
+                self._woken.clear()
+                now = time.monotonic()
+                due = [entry for entry in self._entries.values() if entry.due <= now]
+                if not due:
+                    soonest = min(entry.due for entry in self._entries.values())
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._woken.wait(), soonest - now)
+                    continue
+                if sweep := self._worth_sweeping(due, now):
+                    await self._sweep(sweep)
+                else:
+                    # In small lots, so that one who has just come does not wait for thousands.
+                    await self._ask(heapq.nsmallest(SWEEP_FROM, due, key=lambda e: (not e.urgent, e.due)))
+                await asyncio.sleep(TICK)
         except Exception as error:
             # A defect must reach those who wait, not leave them waiting for a task that has died.
-            log.exception("Looking at jobs of IMM project %s failed", group.project)
-            self._give_up(group, error)
-        else:
-            state.refusals = 0
-        finally:
-            # Whatever was not answered gets its turn again, later.
-            now = time.monotonic()
-            for entry in due:
-                if entry.due <= now:
-                    self._put_off(entry)
+            log.exception("Looking at jobs of IMM project %s failed", self._group.project)
+            self._runner = None
+            self._end_all(error)
 
-    async def _sweep(self, group: Group, due: list[_Entry], state: _GroupState) -> list[_Entry]:
-        """Look at many jobs by listing tasks, newest first; return the due ones that were not met."""
-        missing = {entry.job.task_id: entry for entry in due}
-        start = min((_submitted(entry.job) for entry in due), default=datetime.now(UTC)) - _CLOCK_SLACK
+    def _worth_sweeping(self, due: list[_Entry], now: float) -> list[_Entry]:
+        """Return the jobs to look for in a sweep; none where asking one by one costs less."""
+        if now < self._list_from or all(entry.passed_over for entry in due):
+            return []
+        near = [
+            entry
+            for entry in self._entries.values()
+            if entry.due - EARLY * entry.interval <= now
+            and entry.submitted is not None
+            and not entry.passed_over
+        ]
+        if len(near) < SWEEP_FROM:
+            return []
+        first, last = _span(near)
+        between = sum(1 for e in self._entries.values() if e.submitted and first <= e.submitted <= last)
+        pages = 1 + between / (100 * self._density)
+        if len(near) < SWEEP_YIELD * pages:
+            # What others do in the project may have changed: believe the estimate less each time.
+            self._density = min(1.0, self._density * 1.05)
+            return []
+        return near
+
+    async def _sweep(self, wanted: list[_Entry]) -> None:
+        """Look at many jobs by listing the tasks of their time, newest first."""
+        missing = {entry.job.task_id: entry for entry in wanted}
+        first, last = _span(wanted)
+        start, end = (
+            datetime.fromtimestamp(moment, UTC) for moment in (first - _CLOCK_SLACK, last + _CLOCK_SLACK)
+        )
         token: str | None = None
-        pages = met = 0
-        while missing:
-            await self._pace.turn()
-            try:
-                tasks, token = await self._imm.list_tasks(
-                    group.project,
-                    task_types=[group.task_type],
+        pages = listed = met = failures = 0
+        while missing and self._entries:
+
+            def page(token: str | None = token) -> Awaitable[tuple[list[TaskInfo], str | None]]:
+                return self._imm.list_tasks(
+                    self._group.project,
+                    task_types=[self._group.task_type],
                     start=start,
+                    end=end,
                     next_token=token,
                     newest_first=True,
                 )
-            except (OSSThrottledError, OSSUnavailableError):
-                raise
+
+            try:
+                tasks, token = await self._line.ask(page)
+            except OSSThrottledError:
+                continue
+            except OSSUnavailableError:
+                # To begin anew would never reach the end of a long list.
+                failures += 1
+                if failures < PAGE_FAILURES:
+                    continue
+                self._put_off(missing.values())
+                return
             except OSSServiceError as error:
                 log.warning("Jobs are asked for one by one, because ListTasks was refused: %s", error)
-                state.may_list = False
+                self._list_from = time.monotonic() + LIST_AGAIN_AFTER
                 break
-            self._answered()
-            pages += 1
+            pages, listed, failures = pages + 1, listed + len(tasks), 0
             for info in tasks:
-                if (entry := self._entries.get((group, info.task_id))) is not None:
+                if (entry := self._entries.get(info.task_id)) is not None:
                     met += 1
                     missing.pop(info.task_id, None)
                     self._settle(entry, status_of(info))
             # Where others' tasks fill the pages, asking one by one is cheaper.
             if token is None or met < SWEEP_YIELD * pages:
                 break
-        return list(missing.values())
+        if listed:
+            self._density = max(met / listed, 0.001)
+        for entry in missing.values():
+            entry.passed_over = True
 
-    async def _get(self, entry: _Entry) -> None:
-        async with self._parallel:
-            await self._pace.turn()
-            if entry.future.done() or not entry.waiters:
-                return
-            job = entry.job
-            try:
-                info = await self._imm.get_task(job.imm_project, job.task_type, job.task_id)
-            except (OSSThrottledError, OSSUnavailableError):
-                raise
-            except OSSServiceError as error:
-                if error.status in (401, 403) or missing_resource(error) == "project":
-                    raise
-                self._answered()
-                if is_task_not_found(error):
-                    self._miss(entry)
-                else:
-                    self._refuse(entry, error)
+    async def _ask(self, due: list[_Entry]) -> None:
+        """Look at jobs one by one."""
+        errors = await asyncio.gather(*(self._get(entry) for entry in due))
+        refusal = next((e for e in errors if type(e) is OSSServiceError), None)
+        if refusal is not None:
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                self._end_all(refusal)
+        elif None in errors:
+            self._refusals = 0
+        if any(e is not None and not isinstance(e, OSSThrottledError) for e in errors):
+            now = time.monotonic()
+            self._put_off(entry for entry in self._entries.values() if entry.due <= now)
+
+    async def _get(self, entry: _Entry) -> OSSServiceError | None:
+        """Look at one job; return the error if it concerns all jobs of the group."""
+        job = entry.job
+        if self._entries.get(job.task_id) is not entry:
+            return None
+        try:
+            info = await self._line.ask(
+                lambda: self._imm.get_task(job.imm_project, job.task_type, job.task_id)
+            )
+        except (OSSThrottledError, OSSUnavailableError) as error:
+            return error
+        except OSSServiceError as error:
+            if error.status in (401, 403) or missing_resource(error) == "project":
+                return error
+            if is_task_not_found(error):
+                self._miss(entry)
             else:
-                self._answered()
-                self._settle(entry, status_of(info))
+                self._refuse(entry, error)
+        else:
+            self._settle(entry, status_of(info))
+        return None
 
     def _settle(self, entry: _Entry, status: JobStatus) -> None:
         entry.misses = entry.refusals = 0
-        if status.final and not entry.future.done():
-            entry.future.set_result(status)
-        self._put_off(entry)
+        entry.put_off()
+        if status.final:
+            entry.end(status)
 
     def _miss(self, entry: _Entry) -> None:
         now = time.monotonic()
         entry.missed_since = now if not entry.misses else entry.missed_since
         entry.misses += 1
-        self._put_off(entry)
-        if entry.misses >= GRACE_ANSWERS and now - entry.missed_since >= GRACE and not entry.future.done():
-            entry.future.set_result(JobStatus("lost"))
+        entry.put_off()
+        if entry.misses >= GRACE_ANSWERS and now - entry.missed_since >= GRACE:
+            entry.end(JobStatus("lost"))
 
     def _refuse(self, entry: _Entry, error: OSSServiceError) -> None:
         entry.refusals += 1
-        self._put_off(entry)
-        if entry.refusals >= REFUSALS and not entry.future.done():
-            entry.future.set_exception(error)
+        entry.put_off()
+        if entry.refusals >= REFUSALS:
+            entry.end(error)
 
-    def _put_off(self, entry: _Entry) -> None:
-        pause = min(entry.interval, entry.ceiling)
-        entry.due = time.monotonic() + pause * random.uniform(0.8, 1.0)  # noqa: S311
-        entry.interval = pause * GROWTH
+    def _put_off(self, entries: Iterable[_Entry]) -> None:
+        for entry in entries:
+            entry.put_off()
 
-    def _answered(self) -> None:
-        self._pace.speed_up()
-        if self._failing_since is not None:
-            log.info("IMM answers again after %.0f s", time.monotonic() - self._failing_since)
-            self._failing_since = None
-
-    def _note_outage(self, error: OSSUnavailableError) -> None:
-        if self._failing_since is None:
-            self._failing_since = time.monotonic()
-            log.warning("%d jobs wait on, although IMM cannot be asked: %s", len(self._entries), error)
-
-    def _give_up(self, group: Group, error: Exception) -> None:
-        for entry in list(self._entries.values()):
-            if entry.group == group and not entry.future.done():
-                # Each waiter raises its own copy: a shared one would collect all their tracebacks.
-                entry.future.set_exception(copy.copy(error))
+    def _end_all(self, error: Exception) -> None:
+        for entry in self._entries.values():
+            entry.end(error)
 
 
 def status_of(info: TaskInfo) -> JobStatus:
@@ -351,10 +463,7 @@ def status_of(info: TaskInfo) -> JobStatus:
     return JobStatus("running")
 
 
-def _submitted(job: OSSJob) -> datetime:
-    try:
-        moment = datetime.fromisoformat(job.submitted_at)
-    except ValueError:
-        # A job known by its id alone: records are kept for 7 days.
-        return datetime.now(UTC) - timedelta(days=7)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _span(entries: Iterable[_Entry]) -> tuple[float, float]:
+    """Return when the first and the last of the jobs were submitted."""
+    moments = [entry.submitted for entry in entries if entry.submitted is not None]
+    return min(moments), max(moments)

@@ -8,12 +8,17 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from airflow.sdk import BaseOperator, conf
 
-from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
-from airflow_provider_oss_async.jobs.job import CEILING, COMPLETIONS, MAX_TIMEOUT
+from airflow_provider_oss_async.exceptions import (
+    OSSJobFailedError,
+    OSSJobLostError,
+    OSSServiceError,
+    ProcessError,
+)
+from airflow_provider_oss_async.jobs.job import COMPLETIONS, MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
 from airflow_provider_oss_async.process import ObjectURI, Specification
 
@@ -23,10 +28,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+    from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.following import Following
-    from airflow_provider_oss_async.jobs.job import OSSJob
+    from airflow_provider_oss_async.jobs.job import Completion, JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.submission import Submission
-    from airflow_provider_oss_async.operators.record import TaskRecord
 
 T = TypeVar("T")
 
@@ -43,11 +49,17 @@ class OSSAsyncBaseOperator(BaseOperator):
         ``{index}`` and ``{autoext}`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values added to the process string as they are (templated)
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``, ``"object"`` waits for
-        the target object to appear, for accounts without rights on IMM (templated)
+    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so when a
+        message comes to the queue of the connection, and adds the connection's topic to the request where
+        ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for accounts
+        without rights on IMM (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
-    :param poll_interval: seconds between two looks at the job at most; looks begin 2 s apart
+    :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
+        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
+        backend of your own, it ends on a worker all the same. Default ``False``
+    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
     :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
@@ -85,7 +97,8 @@ class OSSAsyncBaseOperator(BaseOperator):
         completion: str = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = CEILING,
+        end_from_trigger: bool = False,
+        poll_interval: float | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str = "fail",
         durable: bool = True,
@@ -102,6 +115,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         self.completion = completion
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.on_uncertain_submit = on_uncertain_submit
@@ -138,8 +152,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSJobError: the job did not succeed.
         """
         # What only a running task needs is not imported while a DAG file is parsed.
-        from airflow_provider_oss_async.jobs.following import follow, look
-        from airflow_provider_oss_async.jobs.outcome import result_of
+        from airflow_provider_oss_async.jobs.following import followed, look
         from airflow_provider_oss_async.operators.once import Once
         from airflow_provider_oss_async.operators.record import TaskRecord
 
@@ -154,10 +167,10 @@ class OSSAsyncBaseOperator(BaseOperator):
                 run=run,
                 submission=submission,
                 record=record,
-                completion="object" if self.completion == "object" else "imm",
+                completion=cast("Completion", self.completion),
                 must_follow=self.wait_for_completion,
                 deadline=time.time() + timeout,
-                poll_interval=_seconds(self.poll_interval) or CEILING,
+                poll_interval=_seconds(self.poll_interval),
                 resubmit=self.on_uncertain_submit == "resubmit",
             ).obtain()
             job = self._job = following.job
@@ -168,21 +181,28 @@ class OSSAsyncBaseOperator(BaseOperator):
             self.log.info("Job %s: %s on %s", job.task_id, job.process.partition(",")[0], job.source)
             if not self.wait_for_completion:
                 return job.to_dict()
-            status = None
-            try:
-                status = run(lambda clients: look(clients, following))
-            except OSSServiceError as error:
-                self.log.info("The first look at job %s brought no answer: %s", job.task_id, error)
-            if status is None or not status.final:
-                if self.deferrable:
+            status: JobStatus | None = None
+            if self.deferrable:
+                try:
+                    status = run(lambda clients: look(clients, following))
+                except OSSServiceError as error:
+                    self.log.info("The first look at job %s brought no answer: %s", job.task_id, error)
+                if status is None or not status.final:
                     self._defer(following)
-                status = run(lambda clients: follow(clients, following))
-            final = status
-            if final.state != "succeeded":
+
+            async def see_through(clients: Services) -> dict[str, Any]:
+                async with followed(clients, following, status) as outcome:
+                    if isinstance(outcome, dict):
+                        return outcome
+                raise outcome
+
+            try:
+                result = run(see_through)
+            except (OSSJobFailedError, OSSJobLostError):
                 # It has ended badly: the next try must submit a new one.
                 record.clear()
-            result = run(lambda clients: result_of(clients, job, final))
-        return self._succeed(context, record, result)
+                raise
+        return self._succeed(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the outcome that the trigger has brought.
@@ -193,19 +213,22 @@ class OSSAsyncBaseOperator(BaseOperator):
         from airflow_provider_oss_async.jobs.outcome import result_from
         from airflow_provider_oss_async.operators.record import TaskRecord
 
-        record = TaskRecord(context, "", enabled=self.durable)
-        if event and event.get("status") in ("failed", "lost"):
-            record.clear()
-        return self._succeed(context, record, result_from(event))
+        try:
+            result = result_from(event)
+        except (OSSJobFailedError, OSSJobLostError):
+            TaskRecord(context, "", enabled=self.durable).clear()
+            raise
+        return self._succeed(context, result)
 
     def on_kill(self) -> None:
         """Say that the job goes on: OSS offers no way to cancel it."""
+        from airflow_provider_oss_async.jobs.outcome import goes_on
+
         if self._job is not None:
+            self.log.warning("%s", goes_on(self._job))
+        else:
             self.log.warning(
-                "Job %s on %s cannot be cancelled and goes on; it will write %s.",
-                self._job.task_id,
-                self._job.source,
-                self._job.target or "nothing",
+                "No job was known yet. If one was just being submitted, it goes on, and a retry looks for it."
             )
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -225,19 +248,21 @@ class OSSAsyncBaseOperator(BaseOperator):
         )
 
     def _defer(self, following: Following) -> None:
-        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
+        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger, may_end_in_trigger
 
         self.defer(
             trigger=OSSAsyncTaskTrigger(
-                following=following.to_dict(), oss_conn_id=self.oss_conn_id, region=self.region
+                following=following.to_dict(),
+                oss_conn_id=self.oss_conn_id,
+                region=self.region,
+                end_from_trigger=self.end_from_trigger and may_end_in_trigger(self),
             ),
             method_name="execute_complete",
             # A safety net only: the trigger itself keeps the deadline, and says more.
             timeout=timedelta(seconds=max(0.0, following.deadline - time.time()) + 900),
         )
 
-    def _succeed(self, context: Context, record: TaskRecord, result: dict[str, Any]) -> dict[str, Any]:
-        record.clear()
+    def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         outputs = result["outputs"]
         self.log.info("Job %s has succeeded; outputs: %s", result["task_id"], ", ".join(outputs) or "none")
         if not outputs and result["target"]:
@@ -270,17 +295,20 @@ class OSSAsyncBaseOperator(BaseOperator):
             if (value := getattr(self, name)) not in allowed:
                 problems.append(f"{name}={value!r} is not allowed: expected {' or '.join(allowed)}")
         for name, most in (("timeout", MAX_TIMEOUT), ("poll_interval", 3600.0)):
-            seconds = _seconds(getattr(self, name))
+            value = getattr(self, name)
+            if name == "poll_interval" and value is None:
+                continue
+            seconds = _seconds(value)
             if seconds is None or not 0 < seconds <= most:
-                problems.append(
-                    f"{name}={getattr(self, name)!r} is not allowed: expected above 0, up to {most:g} s"
-                )
+                problems.append(f"{name}={value!r} is not allowed: expected above 0, up to {most:g} s")
         # With a wrong source or target the other arguments are still checked, against one that is all right.
         place_holder = ObjectURI("bucket", "target") if self.target is not None else None
         instruction = _collect(
             problems,
             lambda: self.instruction(source or ObjectURI("bucket", "source"), target or place_holder),
         )
+        if instruction is not None and self.completion == "smq":
+            instruction = self._announced(instruction, settings, problems)
         if problems or instruction is None:
             raise ProcessError(
                 f"Nothing was submitted. To correct in task {self.task_id}: {'; '.join(problems)}",
@@ -300,6 +328,27 @@ class OSSAsyncBaseOperator(BaseOperator):
                 self.target,
             )
         return submission
+
+    def _announced(
+        self, instruction: Submission, settings: ConnectionSettings, problems: list[str]
+    ) -> Submission:
+        """Return the instruction with the connection's topic, where it has none; note what is missing."""
+        from airflow_provider_oss_async.process.naming import check_outputs
+
+        on = f"on the connection {settings.conn_id!r}"
+        if not instruction.process.topic and settings.smq_topic:
+            process = replace(instruction.process, topic=settings.smq_topic)
+            _collect(problems, lambda: check_outputs(process, instruction.source))
+            instruction = replace(instruction, process=process)
+        if self.wait_for_completion:
+            missing = [name for name in ("smq_endpoint", "smq_queue") if not getattr(settings, name)]
+            problems += [f"completion='smq' needs {name} {on}" for name in missing]
+            if not instruction.process.topic:
+                problems.append(
+                    "completion='smq' needs a topic that the queue subscribes to: notify_topic here, or "
+                    f"smq_topic {on}"
+                )
+        return instruction
 
 
 class OSSSpecificationOperator(OSSAsyncBaseOperator):

@@ -38,7 +38,7 @@ class Once:
     :param completion: how the job will be followed.
     :param must_follow: whether it has to be possible to follow it.
     :param deadline: until when, in epoch seconds.
-    :param poll_interval: seconds between two looks at most.
+    :param poll_interval: seconds between two looks at most, ``None`` for the strategy's own.
     :param resubmit: submit again where it cannot be decided whether there is a job.
     """
 
@@ -48,7 +48,7 @@ class Once:
     completion: Completion
     must_follow: bool
     deadline: float
-    poll_interval: float
+    poll_interval: float | None
     resubmit: bool
 
     def obtain(self) -> Following:
@@ -70,17 +70,24 @@ class Once:
             job = self._search(found["intent_at"], before, None)
             if job is not None:
                 return self._remember(job, before)
-        intent_at = time.time()
-        self.record.write_intent(asdict(baseline) if baseline else None)
+        sent_at = time.time()
         try:
-            job = self.run(self._send)
+            job = self._submit(baseline)
         except OSSSubmitUncertainError as error:
             log.warning("%s Looking for it.", error)
-            job = self._search(intent_at, baseline, error) or self.run(self._send)
+            job = self._search(sent_at, baseline, error) or self._submit(baseline)
+        return self._remember(job, baseline)
+
+    def _submit(self, baseline: ObjectState | None) -> OSSJob:
+        """Send one request. The intent is written anew each time, so that a search begins at the last one."""
+        self.record.write_intent(asdict(baseline) if baseline else None)
+        try:
+            return self.run(self._send)
+        except OSSSubmitUncertainError:
+            raise
         except OSSSubmitError:
             self.record.clear()
             raise
-        return self._remember(job, baseline)
 
     def _reattach(self, before: Following) -> Following | None:
         following = replace(before, deadline=self.deadline, poll_interval=self.poll_interval)

@@ -20,7 +20,9 @@ class TaskRecord:
     """The intent to submit, and then the job: written around the request, read by a later try.
 
     It holds for one request (its fingerprint) and one run of tries: an automatic retry keeps
-    ``ti.max_tries``, while a user's Clear raises it, and means starting anew.
+    ``ti.max_tries``, while a user's Clear raises it, and means starting anew. So it may stay after success;
+    deleted then, a worker that dies before Airflow knows of the success would leave a retry that submits the
+    job again. It goes with the run, at the latest when the store's retention ends.
 
     :param context: of the running task.
     :param fingerprint: of the request; empty where the record is only to be cleared.
@@ -64,7 +66,7 @@ class TaskRecord:
         self._quietly("set", {**self._identity, "intent_at": time.time(), "following": following.to_dict()})
 
     def clear(self) -> None:
-        """Forget everything: the task has succeeded, or no job came of it."""
+        """Forget everything: no job came of it, or one that has failed."""
         self._quietly("delete")
 
     def _quietly(self, verb: str, *value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.following import Following
+    from airflow_provider_oss_async.jobs.job import Completion
 
 
 class OSSSensedJobFailedError(OSSJobFailedError, AirflowFailException):
@@ -51,9 +53,20 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
     :param region: takes the place of the connection's region (templated)
     :param oss_conn_id: Airflow connection (templated)
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
+    :param end_from_trigger: in deferrable mode, end the task in the triggerer, as with the operators. Default
+        ``False``
+    :param completion: in deferrable mode: ``"imm"`` asks IMM at intervals, ``"smq"`` when a message comes to
+        the queue of the connection, for jobs that were submitted with a topic (templated)
     """
 
-    template_fields: Sequence[str] = ("job", "imm_task_type", "imm_project", "region", "oss_conn_id")
+    template_fields: Sequence[str] = (
+        "job",
+        "imm_task_type",
+        "imm_project",
+        "region",
+        "oss_conn_id",
+        "completion",
+    )
     ui_color = "#ffe8cc"
 
     def __init__(
@@ -65,6 +78,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         region: str | None = None,
         oss_conn_id: str = "oss_async_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        completion: str = "imm",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,11 +89,14 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         self.region = region
         self.oss_conn_id = oss_conn_id
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        self.completion = completion
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once.
 
         :raises OSSSensedJobFailedError: the job has failed.
+        :raises OSSSensedJobLostError: the service does not know the job, a minute after it must have.
         :raises OSSServiceError: the service refuses to tell.
         """
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
@@ -86,10 +104,11 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         from airflow_provider_oss_async.jobs.outcome import result_of
 
         hook = OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
-        following = self._following(hook.settings.imm_project)
+        following = self._following(hook.settings)
+        known_since = following.job.submitted or self._started(context)
 
         async def ask(services: Services) -> dict[str, Any] | None:
-            status = await look(services, following)
+            status = await look(services, following, known_since)
             return await result_of(services, following.job, status) if status.final else None
 
         try:
@@ -116,14 +135,15 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         if first:
             return first.xcom_value
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
+        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger, may_end_in_trigger
 
         hook = OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
         self.defer(
             trigger=OSSAsyncTaskTrigger(
-                following=self._following(hook.settings.imm_project).to_dict(),
+                following=self._following(hook.settings).to_dict(),
                 oss_conn_id=self.oss_conn_id,
                 region=self.region,
+                end_from_trigger=self.end_from_trigger and may_end_in_trigger(self),
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + 900),
@@ -140,13 +160,28 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         except OSSJobTimeoutError as error:
             raise AirflowSensorTimeout(str(error)) from None
 
-    def _following(self, project: str) -> Following:
+    def _started(self, context: Context) -> float:
+        """Return when the first poke was, in epoch seconds."""
+        ti = context["ti"]
+        first = ti.get_first_reschedule_date(context) if self.reschedule else None
+        return (first or ti.start_date).timestamp()
+
+    def _following(self, settings: ConnectionSettings) -> Following:
         from airflow_provider_oss_async.jobs.following import Following
 
+        problems = []
+        if self.completion not in ("imm", "smq"):
+            problems.append(f"completion={self.completion!r} is not allowed: expected imm or smq")
+        elif self.completion == "smq" and not (
+            self.deferrable and settings.smq_endpoint and settings.smq_queue
+        ):
+            problems.append(
+                "completion='smq' needs deferrable=True, and smq_endpoint and smq_queue on the connection "
+                f"{settings.conn_id!r}"
+            )
         if isinstance(self.job, dict):
-            job = OSSJob.from_dict({**self.job, "imm_project": self.job.get("imm_project") or project})
+            data = self.job
         else:
-            problems = []
             if not self.job or "{{" in self.job:
                 problems.append(
                     f"job={self.job!r} is not allowed: expected an operator's result or a task id"
@@ -156,14 +191,18 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
                     f"imm_task_type={self.imm_task_type!r} is not allowed: "
                     f"a bare task id needs {' or '.join(TASK_TYPES)}"
                 )
-            if problems:
-                raise ProcessError("; ".join(problems), problems=problems)
-            job = OSSJob(self.job, self.imm_task_type or "", source="", imm_project=project)
-        if not job.imm_project:
+            data = {"task_id": self.job, "task_type": self.imm_task_type}
+        if problems:
+            raise ProcessError("; ".join(problems), problems=problems)
+        project = data.get("imm_project") or settings.imm_project
+        job = OSSJob.from_dict({**data, "imm_project": project})
+        if not project:
             raise ProcessError(
                 f"job {job.task_id}: its IMM project is not known; set imm_project here or on the connection"
             )
-        return Following(job, "imm", time.time() + self.timeout, max(self.poke_interval, CEILING))
+        # Where messages come, looks only cover their silence.
+        ceiling = max(self.poke_interval, CEILING) if self.completion == "imm" else None
+        return Following(job, cast("Completion", self.completion), time.time() + self.timeout, ceiling)
 
 
 def _final(error: OSSJobFailedError | OSSJobLostError) -> Exception:

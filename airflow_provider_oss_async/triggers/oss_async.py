@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSServiceError
-from airflow_provider_oss_async.jobs.following import Following, follow
+from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSJobFailedError, OSSServiceError
+from airflow_provider_oss_async.jobs.following import Following, followed
 from airflow_provider_oss_async.jobs.http import refuses_credentials
-from airflow_provider_oss_async.jobs.outcome import event_of, result_of
+from airflow_provider_oss_async.jobs.outcome import event_of, goes_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airflow.sdk import BaseOperator
+
     from airflow_provider_oss_async.hooks.services import Services
+
+
+def may_end_in_trigger(task: BaseOperator) -> bool:
+    """Whether nothing is left for a worker to do once a task's job has succeeded.
+
+    What the triggerer does at the end of a task is less than what a worker does: it stores XComs in Airflow's
+    database and calls ``on_success_callback``, but it sends no asset events, calls no ``post_execute``, knows
+    no XCom backend, and counts nothing for tasks that are mapped over the result.
+    """
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return (
+        task.do_xcom_push
+        and not task.multiple_outputs
+        and not task.outlets
+        and task._post_execute_hook is None
+        and type(task).post_execute is BaseOperator.post_execute
+        and XCom is BaseXCom
+        and not any(task.iter_mapped_dependants() if task.has_dag() else ())  # type: ignore[no-untyped-call]
+    )
 
 
 class OSSAsyncTaskTrigger(BaseTrigger):
@@ -27,7 +52,7 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         :meth:`~airflow_provider_oss_async.jobs.following.Following.to_dict` gives it.
     :param oss_conn_id: Airflow connection.
     :param region: takes the place of the connection's region.
-    :param end_task: end the task here when the job has succeeded, without waking a worker.
+    :param end_from_trigger: end the task here when the job has succeeded, without waking a worker.
     """
 
     def __init__(
@@ -36,13 +61,13 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         following: dict[str, Any],
         oss_conn_id: str = "oss_async_default",
         region: str | None = None,
-        end_task: bool = False,
+        end_from_trigger: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.following = following
         self.oss_conn_id = oss_conn_id
         self.region = region
-        self.end_task = end_task
+        self.end_from_trigger = end_from_trigger
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make this trigger again."""
@@ -52,49 +77,54 @@ class OSSAsyncTaskTrigger(BaseTrigger):
                 "following": self.following,
                 "oss_conn_id": self.oss_conn_id,
                 "region": self.region,
-                "end_task": self.end_task,
+                "end_from_trigger": self.end_from_trigger,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the outcome."""
         following = Following.from_dict(self.following)
-        try:
-            outcome: dict[str, Any] | OSSAsyncError = await self._outcome(following)
-        except OSSAsyncError as error:
-            outcome = error
-        if self.end_task and isinstance(outcome, dict):
-            yield TaskSuccessEvent(xcoms={"return_value": outcome})
-        else:
-            yield TriggerEvent(event_of(following.job, outcome))  # type: ignore[no-untyped-call]
+        async with AsyncExitStack() as stack:
+            try:
+                outcome: dict[str, Any] | OSSAsyncError = await self._outcome(stack, following)
+            except OSSAsyncError as error:
+                outcome = error
+            if self.end_from_trigger and isinstance(outcome, dict):
+                self.log.info("Job %s has succeeded; the task ends here", following.job.task_id)
+                yield TaskSuccessEvent(xcoms={"return_value": outcome})
+            else:
+                yield TriggerEvent(event_of(following.job, outcome))  # type: ignore[no-untyped-call]
+            # Only now, when the triggerer has taken the event, may messages about the job be deleted.
 
     async def on_kill(self) -> None:
         """Say that the job goes on: OSS offers no way to cancel it."""
-        job = Following.from_dict(self.following).job
-        self.log.warning(
-            "Job %s on %s cannot be cancelled and goes on; it will write %s.",
-            job.task_id,
-            job.source,
-            job.target or "nothing",
-        )
+        self.log.warning("%s", goes_on(Following.from_dict(self.following).job))
 
-    async def _outcome(self, following: Following) -> dict[str, Any]:
+    async def _outcome(
+        self, stack: AsyncExitStack, following: Following
+    ) -> dict[str, Any] | OSSJobFailedError:
+        """Return what came of the job; what must stay open until it is handed over is left to the stack."""
+        from airflow_provider_oss_async.hooks.shared import forget_settings
+
+        async with AsyncExitStack() as first:
+            services = await self._services(first)
+            try:
+                outcome = await first.enter_async_context(followed(services, following))
+            except OSSServiceError as error:
+                if not refuses_credentials(error):
+                    raise
+                self.log.info(
+                    "Trying again with the connection as it is now, since it may have changed: %s", error
+                )
+                forget_settings(services)
+            else:
+                stack.push_async_exit(first.pop_all())
+                return outcome
+        return await stack.enter_async_context(followed(await self._services(stack), following))
+
+    async def _services(self, stack: AsyncExitStack) -> Services:
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-        from airflow_provider_oss_async.hooks.shared import forget_settings, shared_services
-
-        async def wait(services: Services) -> dict[str, Any]:
-            return await result_of(services, following.job, await follow(services, following))
+        from airflow_provider_oss_async.hooks.shared import shared_services
 
         hook = OSSAsyncHook(self.oss_conn_id, region=self.region)
-        try:
-            async with shared_services(hook) as services:
-                return await wait(services)
-        except OSSServiceError as error:
-            if not refuses_credentials(error):
-                raise
-            self.log.info(
-                "Trying again with the connection as it is now, since it may have changed: %s", error
-            )
-        forget_settings(hook)
-        async with shared_services(OSSAsyncHook(self.oss_conn_id, region=self.region)) as services:
-            return await wait(services)
+        return await stack.enter_async_context(shared_services(hook))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -60,12 +61,28 @@ async def test_a_changed_connection_is_noticed_after_a_while(
 
 
 async def test_a_connection_can_be_forgotten(connect: Any) -> None:
-    forget_settings(OSSAsyncHook())
     async with shared_services(OSSAsyncHook()) as first:
         connect(password="rotated")
-        forget_settings(OSSAsyncHook())
+        forget_settings(first)
         async with shared_services(OSSAsyncHook()) as second:
             assert second is not first
+            # What has been looked up since is not looked up again on account of the old one.
+            connect(password="rotated again")
+            forget_settings(first)
+            async with shared_services(OSSAsyncHook()) as third:
+                assert third is second
+
+
+async def test_connections_to_one_account_share(stand: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, fields in (("A", {"schema": "media"}), ("B", {"schema": "other"}), ("C", {"login": "else"})):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(stand.connection(**fields)))
+    async with (
+        shared_services(OSSAsyncHook("a")) as first,
+        shared_services(OSSAsyncHook("b")) as second,
+        shared_services(OSSAsyncHook("c")) as third,
+    ):
+        assert second is first
+        assert third is not first
 
 
 async def test_an_error_of_a_user_closes_nothing_of_the_others() -> None:

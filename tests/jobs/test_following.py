@@ -166,6 +166,8 @@ async def test_an_unattached_bucket_says_what_to_do(start_stand: Callable[..., A
             assert part in str(caught.value)
         assert (caught.value.service, caught.value.action) == ("IMM", "GetOSSBucketAttachment")
         stand.service.add_fault("refuse", match="IMM:*", status=503)
+        assert await settle_project(services, "media", "") == "local-project"
+        stand.service.add_fault("refuse", match="IMM:*", status=503, times=0)
         with pytest.raises(OSSUnavailableError, match="Nothing was submitted"):
             await settle_project(services, "media", "")
 

@@ -222,7 +222,7 @@ async def test_many_jobs_are_swept(services: Services, stand: Any) -> None:
 async def test_without_the_right_to_list_each_job_is_asked_for(
     services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.watcher, "_pace", Pace(1000))
+    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
     stand.service.add_fault(
         "refuse", match="IMM:ListTasks", status=403, code="NoPermission", message="no", times=0
     )
@@ -236,7 +236,7 @@ async def test_without_the_right_to_list_each_job_is_asked_for(
 async def test_a_sweep_that_meets_few_of_its_jobs_gives_way(
     services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.watcher, "_pace", Pace(1000))
+    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
     mine = await start(services)
     await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(105)))
     jobs = [unknown(number) for number in range(25)]
@@ -244,6 +244,68 @@ async def test_a_sweep_that_meets_few_of_its_jobs_gives_way(
     assert [result.state for result in results] == ["succeeded", *["lost"] * 25]
     # One page each time, not all two of them.
     assert stand.requests("IMM:GetTask") >= 25
+
+
+async def test_a_newcomer_does_not_wait_for_thousands(
+    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the right to list, all jobs are asked for one by one; one that nobody has looked at first."""
+    monkeypatch.setattr(module, "GRACE", 60.0)
+    monkeypatch.setattr(services.watcher._line, "pace", Pace(150))
+    stand.service.add_fault(
+        "refuse", match="IMM:ListTasks", status=403, code="NoPermission", message="no", times=0
+    )
+    # One round of these takes 2 s, so that there are always some that are overdue.
+    waits = [services.watcher.wait(unknown(n), deadline=soon(60), ceiling=0.5) for n in range(300)]
+    crowd = [asyncio.create_task(wait) for wait in waits]
+    job = await start(services)
+    while (asked := stand.requests("IMM:GetTask")) < 350:
+        await asyncio.sleep(0.05)
+    status = await services.watcher.wait(job, deadline=soon(60))
+    assert status.state == "succeeded"
+    assert stand.requests("IMM:GetTask") - asked < 100
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+
+async def test_a_sweep_outlasts_throttling_and_errors(
+    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
+    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(250))))
+    while any(job.status == "Running" for job in stand.service.cloud.table.all()):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    stand.service.add_fault("throttle", match="IMM:ListTasks", every=2, times=2, seconds=0.05)
+    stand.service.add_fault("refuse", match="IMM:ListTasks", every=3, times=2, status=503)
+    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon()) for job in jobs))
+    assert {result.state for result in results} == {"succeeded"}
+    # The list was not begun anew each time, and nobody was asked for alone but the first few.
+    assert stand.requests("IMM:ListTasks") <= 3 + 4
+    assert stand.requests("IMM:GetTask") < 50
+
+
+async def test_a_listing_that_stays_out_of_reach_is_given_up_for_a_while(
+    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
+    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
+    stand.service.add_fault("refuse", match="IMM:ListTasks", times=7, status=503)
+    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon()) for job in jobs))
+    assert {result.state for result in results} == {"succeeded"}
+
+
+async def test_news_of_a_job_has_it_looked_at(services: Services, stand: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=0.3)
+    job = await start(services)
+    waiting = asyncio.create_task(services.watcher.wait(job, deadline=soon(), ceiling=60, floor=60))
+    while not stand.requests("IMM:GetTask"):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.4)
+    services.watcher.nudge(unknown())
+    services.watcher.nudge(job)
+    assert (await waiting).state == "succeeded"
+    assert stand.requests("IMM:GetTask") == 2
 
 
 async def test_two_wait_for_the_same_job(services: Services, stand: Any) -> None:
@@ -308,6 +370,13 @@ async def test_look(services: Services, stand: Any) -> None:
     stand.service.add_fault("close", match="IMM:GetTask")
     with pytest.raises(OSSUnavailableError):
         await services.watcher.look(job)
+
+
+async def test_a_look_at_a_job_that_must_be_known(services: Services, stand: Any) -> None:
+    assert await services.watcher.look(unknown(), time.time()) == JobStatus("running")
+    assert stand.requests("IMM:GetTask") == 1
+    assert await services.watcher.look(unknown(), time.time() - 10) == JobStatus("lost")
+    assert stand.requests("IMM:GetTask") == 1 + module.GRACE_ANSWERS
 
 
 @pytest.mark.parametrize(

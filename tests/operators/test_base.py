@@ -52,7 +52,6 @@ def test_a_job_is_seen_through(stand: Any, new_try: Any) -> None:
     for name in ("task_id", "event_id", "request_id"):
         assert context["ti"].xcoms[name] == result[name] != ""
     assert "/oss-cn-hangzhou/media/" in context["ti"].xcoms["oss_console_link"]
-    assert context["task_state_store"] == {}
     json.dumps(result)
 
 
@@ -169,7 +168,6 @@ def test_a_deferred_task_comes_to_the_same_result(
     assert task_deferred.method_name == "execute_complete"
     assert video(**arguments).execute_complete(context, event) == waited
     assert waited["outputs"] == ["oss://media/out.mp4"]
-    assert context["task_state_store"] == {}
     assert len(stand.accepted()) == 1
 
 
@@ -185,6 +183,86 @@ def test_a_trigger_is_small_plain_and_holds_no_secret(stand: Any, connect: Any, 
     assert "local-secret" not in text
     assert 60 < task_deferred.timeout.total_seconds() <= 60 + 900
     assert abs(arguments["following"]["deadline"] - time.time() - 60) < 5
+
+
+def test_nothing_left_to_do_ends_in_the_trigger(stand: Any, new_try: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=5, times=0)
+
+    def ends(**arguments: Any) -> bool:
+        caught = deferred(video(deferrable=True, **arguments), new_try())
+        return bool(caught.trigger.end_from_trigger)
+
+    assert ends(end_from_trigger=True)
+    assert not ends()
+    for something in (
+        {"outlets": [Asset("oss://media/out.mp4")]},
+        {"do_xcom_push": False},
+        {"post_execute": lambda *_: None},
+        {"multiple_outputs": True},
+    ):
+        assert not ends(end_from_trigger=True, **something), something
+
+
+@pytest.fixture
+def queue(stand: Any, connect: Any) -> Any:
+    """The queue of a connection with a topic."""
+    stand.service.cloud.broker.subscribe("done", "waiting")
+    connect({"smq_queue": "waiting", "smq_topic": "done"})
+    return stand.service.cloud.broker.queues["waiting"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("topic", [None, "done"])
+def test_messages_end_the_wait(
+    stand: Any, queue: Any, new_try: Any, resume: Any, deferrable: bool, topic: str | None
+) -> None:
+    stand.service.add_fault("job_delay", seconds=1)
+    task = video(completion="smq", deferrable=deferrable, notify_topic=topic)
+    assert run(task, new_try(), resume)["status"] == "succeeded"
+    assert parse_process(stand.accepted()[0]["process"]).topic == "done"
+    assert queue.counts() == (0, 0)
+    assert stand.requests("IMM:GetTask") == (3 if deferrable else 2)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_messages_tell_of_failure_too(
+    stand: Any, queue: Any, new_try: Any, resume: Any, deferrable: bool
+) -> None:
+    stand.service.add_fault("job_delay", seconds=0.5)
+    stand.service.add_fault("job_fail", code="InvalidFile", message="not a video")
+    with pytest.raises(OSSJobFailedError, match="InvalidFile: not a video"):
+        run(video(completion="smq", deferrable=deferrable), new_try(), resume)
+    assert queue.counts() == (0, 0)
+
+
+def test_silence_is_covered(stand: Any, queue: Any, new_try: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=0.3)
+    stand.service.add_fault("notify_drop")
+    task = video(completion="smq", poll_interval=0.5)
+    assert task.execute(new_try())["status"] == "succeeded"
+
+
+def test_a_process_string_may_name_its_topic(stand: Any, queue: Any, new_try: Any) -> None:
+    process = "video/convert,f_mp4|sys/saveas,o_b3V0Lm1wNA/notify,topic_b3RoZXI"
+    task = OSSAsyncProcessOperator(
+        task_id="t", source="in.mov", process=process, completion="smq", poll_interval=0.2
+    )
+    task.execute(new_try())
+    assert parse_process(stand.accepted()[0]["process"]).topic == "other"
+
+
+def test_what_messages_need_is_settled_first(stand: Any, connect: Any, new_try: Any) -> None:
+    connect({"smq_endpoint": ""})
+    with pytest.raises(ProcessError) as caught:
+        video(completion="smq").execute(new_try())
+    for part in ("smq_endpoint", "smq_queue", "smq_topic", "notify_topic"):
+        assert part in str(caught.value)
+    # Whoever does not wait needs no queue.
+    assert video(completion="smq", wait_for_completion=False).execute(new_try())
+    connect({"smq_queue": "waiting", "smq_topic": "not a name"})
+    with pytest.raises(ProcessError, match="not a name"):
+        video(completion="smq").execute(new_try())
+    assert len(stand.accepted()) == 1
 
 
 def test_a_job_that_has_ended_when_first_asked_for_is_not_deferred(stand: Any, new_try: Any) -> None:
@@ -436,7 +514,7 @@ def test_killing_says_that_the_job_goes_on(stand: Any, new_try: Any) -> None:
     task = video(wait_for_completion=False)
     with structlog.testing.capture_logs() as logs:
         task.on_kill()
-    assert not logs
+    assert "No job was known yet" in str(logs)
     result = task.execute(new_try())
     with structlog.testing.capture_logs() as logs:
         task.on_kill()

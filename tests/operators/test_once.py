@@ -80,7 +80,17 @@ def test_a_retry_follows_the_job_of_a_worker_that_died(stand: Any, new_try: Any,
     result = video().execute(again)
     assert [line["task_id"] for line in stand.accepted()] == [result["task_id"]]
     assert again["ti"].xcoms["task_id"] == result["task_id"]
-    assert again["task_state_store"] == {}
+
+
+def test_a_worker_that_dies_after_the_success_has_submitted_once(stand: Any, new_try: Any) -> None:
+    context = new_try()
+    result = video().execute(context)
+    # Airflow has not heard of it, so it tries again.
+    assert video().execute(new_try(context)) == result
+    assert len(stand.accepted()) == 1
+    # Clearing the task, which raises max_tries, means a new job.
+    assert video().execute(new_try(context, max_tries=3))["task_id"] != result["task_id"]
+    assert len(stand.accepted()) == 2
 
 
 def test_a_retry_submits_anew_where_the_job_has_failed_meanwhile(stand: Any, new_try: Any) -> None:
@@ -137,12 +147,13 @@ def test_an_intent_alone_leads_to_the_job(stand: Any, new_try: Any, kill_after_a
 def test_an_intent_alone_without_a_job_leads_to_one(stand: Any, new_try: Any) -> None:
     context = new_try()
     stand.service.add_fault("close", match="OSS:AsyncProcessObject")
-    stand.service.add_fault("refuse", match="IMM:ListTasks", status=503)
+    stand.service.add_fault("refuse", match="IMM:ListTasks", status=503, times=0)
     # Sent, lost, and not to be looked for either: the intent stays.
     with pytest.raises(OSSSubmitUncertainError, match="cannot be decided"):
         video().execute(context)
     assert stand.accepted() == []
     assert "intent_at" in context["task_state_store"][KEY]
+    stand.service.cloud.faults.clear()
     result = video().execute(new_try(context))
     assert [line["task_id"] for line in stand.accepted()] == [result["task_id"]]
 

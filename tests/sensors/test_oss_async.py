@@ -92,12 +92,53 @@ def test_a_failed_job_is_final(
     assert (type(again), again.code) == (type(caught.value), "InvalidFile")
 
 
-def test_a_lost_job_is_final(stand: Any, new_try: Any, resume: Any) -> None:
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("by_id", [False, True])
+def test_a_lost_job_is_final(stand: Any, new_try: Any, resume: Any, deferrable: bool, by_id: bool) -> None:
     stand.service.add_fault("job_delay", seconds=5)
     stand.service.add_fault("job_forget", seconds=0)
+    job = submit()
+    task = sensor(job["task_id"] if by_id else job, imm_task_type="MediaConvert", deferrable=deferrable)
     with pytest.raises(OSSJobLostError) as caught:
-        run(sensor(submit(), deferrable=True), new_try(), resume)
+        run(task, new_try(), resume)
     assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    ("extra", "fields", "part"),
+    [
+        ({"smq_queue": "q"}, {"completion": "smq"}, "deferrable=True"),
+        ({}, {"completion": "smq", "deferrable": True}, "smq_queue"),
+        ({}, {"completion": "object"}, "imm or smq"),
+    ],
+)
+def test_what_a_strategy_needs(
+    connect: Any, new_try: Any, extra: dict[str, str], fields: dict[str, Any], part: str
+) -> None:
+    connect(extra)
+    with pytest.raises(ProcessError, match=part):
+        sensor(submit(), **fields).execute(new_try())
+
+
+def test_a_message_ends_the_wait(stand: Any, connect: Any, new_try: Any, resume: Any) -> None:
+    stand.service.cloud.broker.subscribe("done", "waiting")
+    connect({"smq_queue": "waiting"})
+    stand.service.add_fault("job_delay", seconds=1)
+    job = OSSAsyncHook().submit(
+        "in.mov", VideoConvert(container="mp4"), target="out.mp4", notify_topic="done"
+    )
+    asked = stand.requests("IMM:GetTask")
+    task = sensor(job.to_dict(), deferrable=True, completion="smq", timeout=30)
+    assert run(task, new_try(), resume)["status"] == "succeeded"
+    # One look before it defers, one when the trigger begins, one for the message.
+    assert stand.requests("IMM:GetTask") - asked == 3
+
+
+def test_a_sensor_can_end_in_the_trigger(stand: Any, new_try: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=5)
+    with pytest.raises(TaskDeferred) as caught:
+        sensor(submit(), deferrable=True, end_from_trigger=True).execute(new_try())
+    assert caught.value.trigger.end_from_trigger
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

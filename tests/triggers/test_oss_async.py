@@ -33,13 +33,16 @@ async def event_of(trigger: OSSAsyncTaskTrigger) -> Any:
 
 def test_a_trigger_can_be_made_again() -> None:
     before = trigger(
-        OSSJob("T", "MediaConvert", "oss://media/a"), oss_conn_id="mine", region="cn-beijing", end_task=True
+        OSSJob("T", "MediaConvert", "oss://media/a"),
+        oss_conn_id="mine",
+        region="cn-beijing",
+        end_from_trigger=True,
     )
     path, arguments = before.serialize()
     module, _, name = path.rpartition(".")
     again = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
     assert again.serialize() == before.serialize()
-    assert set(arguments) == {"following", "oss_conn_id", "region", "end_task"}
+    assert set(arguments) == {"following", "oss_conn_id", "region", "end_from_trigger"}
 
 
 async def test_the_event_brings_the_result(stand: Any) -> None:
@@ -55,13 +58,13 @@ async def test_the_event_brings_the_result(stand: Any) -> None:
 async def test_the_task_can_be_ended_by_the_trigger(stand: Any) -> None:
     from airflow.triggers.base import TaskSuccessEvent
 
-    event = await event_of(trigger(await submit(), end_task=True))
+    event = await event_of(trigger(await submit(), end_from_trigger=True))
     assert isinstance(event, TaskSuccessEvent)
     assert event.xcoms is not None
     assert event.xcoms["return_value"]["status"] == "succeeded"
     # Not for a job that has failed: its task has to hear of that.
     stand.service.add_fault("job_fail")
-    event = await event_of(trigger(await submit(), end_task=True))
+    event = await event_of(trigger(await submit(), end_from_trigger=True))
     assert not isinstance(event, TaskSuccessEvent)
     assert event.payload["status"] == "failed"
 
@@ -103,6 +106,28 @@ async def test_a_secret_that_is_changed_while_waiting_is_found(stand: Any, conne
     connect(password="rotated")
     event = (await waiting).payload
     assert event["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_message_is_deleted_when_the_event_is_taken(stand: Any, connect: Any, taken: bool) -> None:
+    stand.service.cloud.broker.subscribe("done", "waiting")
+    queue = stand.service.cloud.broker.queues["waiting"]
+    connect({"smq_queue": "waiting"})
+    stand.service.add_fault("job_delay", seconds=0.5)
+    job = await OSSAsyncHook().asubmit(
+        "in.mov", VideoConvert(container="mp4"), target="out.mp4", notify_topic="done"
+    )
+    events = OSSAsyncTaskTrigger(following=Following(job, "smq", time.time() + 20).to_dict()).run()
+    assert (await anext(events)).payload["status"] == "succeeded"
+    assert sum(queue.counts()) == 1
+    if taken:
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
+        assert sum(queue.counts()) == 0
+    else:
+        # A triggerer that dies here has not stored the event; the message stays for the next one.
+        await events.aclose()  # type: ignore[attr-defined]
+        assert sum(queue.counts()) == 1
 
 
 async def test_many_triggers_share_their_requests(stand: Any) -> None:

@@ -1,0 +1,180 @@
+"""Completion messages for many waiting jobs: one consumer serves everyone on an event loop who uses a queue.
+
+A message is a hint and never the truth: it has the job looked at through IMM (``GetTask``). It stays in the
+queue until whoever waits for the job has its outcome, so that a crash in between loses nothing. Messages for
+jobs that nobody here waits for are left to reappear, because their task may have another triggerer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
+
+from airflow_provider_oss_async.exceptions import OSSServiceError
+from airflow_provider_oss_async.jobs.notification import parse_completion
+from airflow_provider_oss_async.jobs.patience import GROWTH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from airflow_provider_oss_async.jobs.smq import Message, SMQClient
+
+log = logging.getLogger(__name__)
+
+#: Times that a message for a job which nobody here waits for is left to reappear, before it is deleted.
+LEFT_FOR_OTHERS = 10
+#: Seconds between two receptions where the queue holds only what is left for others, and after a failure: at
+#: first, and at most.
+PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Seconds for which deletions are gathered into one request.
+_GATHER = 0.05
+#: Jobs that are remembered after their messages were deleted, because messages can come twice.
+_REMEMBERED = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    client: SMQClient
+    arrived: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Consumer:
+    """Receives from one queue, as long as there are readers."""
+
+    queue: str
+    readers: dict[str, list[_Reader]] = field(default_factory=dict)
+    runner: asyncio.Task[None] | None = None
+    #: Receipt handles by task id.
+    received: dict[str, list[str]] = field(default_factory=dict)
+    done: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    outbox: list[str] = field(default_factory=list)
+    deleting: asyncio.Task[None] | None = None
+    failing: bool = False
+
+    def join(self, task_id: str, reader: _Reader) -> None:
+        self.readers.setdefault(task_id, []).append(reader)
+        if self.runner is None:
+            self.runner = asyncio.create_task(self._run(), name="oss-async-mailbox")
+
+    def leave(self, task_id: str, reader: _Reader) -> None:
+        readers = self.readers[task_id]
+        readers.remove(reader)
+        if not readers:
+            del self.readers[task_id]
+            self.received.pop(task_id, None)
+        if not self.readers and self.runner is not None:
+            self.runner.cancel()
+            self.runner = None
+
+    async def delete(self, task_id: str, client: SMQClient) -> None:
+        """Delete what has come for a job, whose outcome is in good hands now."""
+        self.done.append(task_id)
+        handles = self.received.pop(task_id, [])
+        if not handles:
+            return
+        self.outbox += handles
+        if self.deleting is None or self.deleting.done():
+            self.deleting = asyncio.create_task(self._delete(client))
+        # Shielded, because it deletes for others too.
+        await asyncio.shield(self.deleting)
+
+    async def _delete(self, client: SMQClient) -> None:
+        await asyncio.sleep(_GATHER)
+        handles, self.outbox = self.outbox, []
+        try:
+            await client.delete(self.queue, handles)
+        except OSSServiceError as error:
+            log.info("%d messages could not be deleted and will come again: %s", len(handles), error)
+
+    async def _run(self) -> None:
+        pause = PAUSE
+        while self.readers:
+            client = next(iter(self.readers.values()))[0].client
+            try:
+                messages = await client.receive(self.queue)
+            except OSSServiceError as error:
+                self._note(error)
+                await asyncio.sleep(max(pause, error.retry_after or 0.0))
+                pause = min(pause * GROWTH, LONGEST_PAUSE)
+                continue
+            except Exception:
+                # Messages only hasten what IMM is asked for anyway: nobody's wait ends with this.
+                log.exception("Receiving from the SMQ queue %s failed; IMM is asked all the same", self.queue)
+                await asyncio.sleep(LONGEST_PAUSE)
+                continue
+            if self.failing:
+                log.info("The SMQ queue %s answers again", self.queue)
+            self.failing, pause = False, PAUSE
+            verdicts = [(self._take(message), message.handle) for message in messages]
+            stale = [handle for verdict, handle in verdicts if verdict == "stale"]
+            if stale:
+                self.outbox += stale
+                await self._delete(client)
+            if {verdict for verdict, _ in verdicts} == {"left"}:
+                # Do not take from others time and again what is theirs.
+                await asyncio.sleep(PAUSE)
+
+    def _take(self, message: Message) -> Literal["taken", "left", "stale"]:
+        """Hand a message on to those who wait; say what has become of it."""
+        completion = parse_completion(message.body)
+        if completion is None:
+            if message.dequeue_count == 1:
+                log.warning(
+                    "Message %s in the SMQ queue %s is no completion message of IMM; it is left there",
+                    message.id,
+                    self.queue,
+                )
+            return "left"
+        if readers := self.readers.get(completion.task_id):
+            self.received.setdefault(completion.task_id, []).append(message.handle)
+            for reader in readers:
+                reader.arrived()
+            return "taken"
+        if completion.task_id in self.done or message.dequeue_count >= LEFT_FOR_OTHERS:
+            return "stale"
+        return "left"
+
+    def _note(self, error: OSSServiceError) -> None:
+        if not self.failing:
+            log.warning("No messages from the SMQ queue %s; IMM is asked meanwhile: %s", self.queue, error)
+        self.failing = True
+
+
+_consumers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Consumer]] = (
+    WeakKeyDictionary()
+)
+
+
+class Mailbox:
+    """What one connection reads of a queue. All mailboxes of a loop and queue share one consumer.
+
+    :param client: to receive and delete with.
+    :param queue: name of the queue.
+    """
+
+    def __init__(self, client: SMQClient, queue: str) -> None:
+        self._client = client
+        self._queue = queue
+
+    @asynccontextmanager
+    async def reading(self, task_id: str, arrived: Callable[[], None]) -> AsyncIterator[None]:
+        """Be told when messages about a job come; they are deleted when the block ends without an error.
+
+        :param task_id: of the job.
+        :param arrived: called for each message. Nothing is said of what it holds: ask IMM.
+        """
+        here = _consumers.setdefault(asyncio.get_running_loop(), {})
+        consumer = here.setdefault((self._client.endpoint, self._queue), _Consumer(self._queue))
+        reader = _Reader(self._client, arrived)
+        consumer.join(task_id, reader)
+        try:
+            yield
+            await consumer.delete(task_id, self._client)
+        finally:
+            consumer.leave(task_id, reader)

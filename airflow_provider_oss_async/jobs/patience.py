@@ -1,0 +1,57 @@
+"""Asking again, ever more rarely, while a service is out of reach or asks to slow down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_oss_async.exceptions import OSSThrottledError, OSSUnavailableError
+from airflow_provider_oss_async.jobs.job import CEILING, FLOOR
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: How much longer each further pause is.
+GROWTH = 1.5
+#: Seconds for which a question is repeated, unless the caller says otherwise.
+PATIENCE = 60.0
+
+
+async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bool]:
+    """Yield at once, then after pauses that grow from ``floor`` to ``ceiling`` seconds, jittered.
+
+    :param until: epoch seconds at which the last turn comes.
+    :return: whether this is the last turn.
+    """
+    pause = floor
+    while True:
+        last = time.time() >= until
+        yield last
+        if last:
+            return
+        await asyncio.sleep(min(pause * random.uniform(0.8, 1.0), max(0.0, until - time.time())))  # noqa: S311
+        pause = min(pause * GROWTH, ceiling)
+
+
+async def persist(ask: Callable[[], Awaitable[T]], until: float = 0.0) -> T:
+    """Return the answer to a question, which is repeated while the service cannot give one.
+
+    :param until: epoch seconds at which it is asked for the last time, if that is later than in a minute.
+    :raises OSSThrottledError: the service still asked to slow down.
+    :raises OSSUnavailableError: there still was no usable answer.
+    """
+    async for last in pauses(max(until, time.time() + PATIENCE), FLOOR, CEILING):
+        try:
+            return await ask()
+        except (OSSThrottledError, OSSUnavailableError) as error:
+            if last:
+                raise
+            log.info("Asking again in a while: %s", error)
+    raise AssertionError("unreachable")  # pragma: no cover

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_oss_async.exceptions import (
-    OSSJobFailedError,
     OSSServiceError,
     OSSThrottledError,
     OSSUnavailableError,
@@ -32,8 +30,6 @@ from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from airflow_provider_oss_async.jobs.mailbox import Mailbox
     from airflow_provider_oss_async.jobs.submission import Submission
     from airflow_provider_oss_async.jobs.watcher import Watcher
@@ -125,37 +121,23 @@ def predictable_output(submission: Submission) -> ObjectURI:
     return ObjectURI(outputs.bucket, outputs.key)
 
 
-@asynccontextmanager
-async def followed(
+async def see_through(
     clients: Clients, following: Following, known: JobStatus | None = None
-) -> AsyncIterator[dict[str, Any] | OSSJobFailedError]:
-    """Wait until a job has ended, and yield what came of it: its result, or the error if it has failed.
-
-    What a queue has said of the job is deleted there only when the block has ended without an error: until
-    then, the outcome is not yet in the hands of whoever waits for it.
+) -> dict[str, Any]:
+    """Wait until a job has ended, and return what came of it, see :func:`outcome.result_of`.
 
     :param known: what a look has shown; nobody is asked again where that was final.
-    :raises OSSJobError: the job is lost, or had not ended at the deadline.
+    :raises OSSJobError: the job did not succeed, or had not ended at the deadline.
     :raises OSSServiceError: the service refuses to tell.
     """
-    async with AsyncExitStack() as stack:
-        if following.completion == "smq":
-            job = following.job
-            if clients.mailbox is None:
-                log.warning("The connection names no SMQ queue any more: only IMM is asked for the job")
-            else:
-                nudge = functools.partial(clients.watcher.nudge, job)
-                await stack.enter_async_context(clients.mailbox.reading(job.task_id, nudge))
-        try:
-            outcome: dict[str, Any] | OSSJobFailedError = await _result(clients, following, known)
-        except OSSJobFailedError as error:
-            outcome = error
-        yield outcome
-
-
-async def _result(clients: Clients, following: Following, known: JobStatus | None) -> dict[str, Any]:
     final = known if known is not None and known.final else await follow(clients, following)
     return await persist(lambda: result_of(clients, following.job, final), following.deadline)
+
+
+async def acknowledge(clients: Clients, following: Following) -> None:
+    """Delete the messages about a job, whose outcome is in the hands of its task now."""
+    if following.completion == "smq" and clients.mailbox is not None:
+        await clients.mailbox.delete(following.job.task_id)
 
 
 async def follow(clients: Clients, following: Following) -> JobStatus:
@@ -167,12 +149,15 @@ async def follow(clients: Clients, following: Following) -> JobStatus:
     """
     if following.completion == "object":
         return await _wait_for_object(clients, following)
-    return await clients.watcher.wait(
-        following.job,
-        deadline=following.deadline,
-        ceiling=following.ceiling,
-        floor=SMQ_FLOOR if following.completion == "smq" else None,
-    )
+    job, watcher = following.job, clients.watcher
+    if following.completion == "imm":
+        return await watcher.wait(job, deadline=following.deadline, ceiling=following.ceiling)
+    wait = watcher.wait(job, deadline=following.deadline, ceiling=following.ceiling, floor=SMQ_FLOOR)
+    if clients.mailbox is None:
+        log.warning("The connection names no SMQ queue any more: only IMM is asked for job %s", job.task_id)
+        return await wait
+    with clients.mailbox.reading(job.task_id, functools.partial(watcher.nudge, job)):
+        return await wait
 
 
 async def look(clients: Clients, following: Following, known_since: float | None = None) -> JobStatus:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
@@ -20,7 +20,7 @@ from airflow_provider_oss_async.jobs.notification import parse_completion
 from airflow_provider_oss_async.jobs.patience import GROWTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_oss_async.jobs.smq import Message, SMQClient
 
@@ -33,7 +33,7 @@ LEFT_FOR_OTHERS = 10
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds for which deletions are gathered into one request.
 _GATHER = 0.05
-#: Jobs that are remembered after their messages were deleted, because messages can come twice.
+#: Jobs that are remembered while their messages are to be deleted, and then, because messages can come twice.
 _REMEMBERED = 10_000
 
 
@@ -67,7 +67,6 @@ class _Consumer:
         readers.remove(reader)
         if not readers:
             del self.readers[task_id]
-            self.received.pop(task_id, None)
         if not self.readers and self.runner is not None:
             self.runner.cancel()
             self.runner = None
@@ -133,6 +132,9 @@ class _Consumer:
             return "left"
         if readers := self.readers.get(completion.task_id):
             self.received.setdefault(completion.task_id, []).append(message.handle)
+            if len(self.received) > _REMEMBERED:
+                # Nobody came to delete it: its task was cancelled, and the message will come again.
+                del self.received[next(iter(self.received))]
             for reader in readers:
                 reader.arrived()
             return "taken"
@@ -162,19 +164,24 @@ class Mailbox:
         self._client = client
         self._queue = queue
 
-    @asynccontextmanager
-    async def reading(self, task_id: str, arrived: Callable[[], None]) -> AsyncIterator[None]:
-        """Be told when messages about a job come; they are deleted when the block ends without an error.
+    @contextmanager
+    def reading(self, task_id: str, arrived: Callable[[], None]) -> Iterator[None]:
+        """Be told when messages about a job come.
 
         :param task_id: of the job.
         :param arrived: called for each message. Nothing is said of what it holds: ask IMM.
         """
-        here = _consumers.setdefault(asyncio.get_running_loop(), {})
-        consumer = here.setdefault((self._client.endpoint, self._queue), _Consumer(self._queue))
-        reader = _Reader(self._client, arrived)
+        consumer, reader = self._consumer(), _Reader(self._client, arrived)
         consumer.join(task_id, reader)
         try:
             yield
-            await consumer.delete(task_id, self._client)
         finally:
             consumer.leave(task_id, reader)
+
+    async def delete(self, task_id: str) -> None:
+        """Delete the messages about a job that have come, now that its task has the outcome."""
+        await self._consumer().delete(task_id, self._client)
+
+    def _consumer(self) -> _Consumer:
+        here = _consumers.setdefault(asyncio.get_running_loop(), {})
+        return here.setdefault((self._client.endpoint, self._queue), _Consumer(self._queue))

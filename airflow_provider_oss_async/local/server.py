@@ -248,7 +248,10 @@ class LocalService:
 
 
 def connection_json(cloud: Cloud) -> str:
-    """Return an Airflow connection to a running stand-in, with its first bucket as the default one."""
+    """Return an Airflow connection to a running stand-in.
+
+    The first bucket is the default one; where there is a topic, the first one is named with its first queue.
+    """
     buckets = [bucket for bucket in cloud.store.buckets() if bucket.imm_project] or cloud.store.buckets()
     data: dict[str, Any] = {
         "conn_type": "oss_async",
@@ -260,6 +263,9 @@ def connection_json(cloud: Cloud) -> str:
     if buckets:
         data["schema"] = buckets[0].name
         data["extra"]["imm_project"] = buckets[0].imm_project or ""
+    for topic, subscriptions in list(cloud.broker.topics.items())[:1]:
+        data["extra"]["smq_topic"] = topic
+        data["extra"]["smq_queue"] = next(iter(subscriptions), "")
     return json.dumps(data)
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-    from airflow_provider_oss_async.hooks.services import Services
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.following import Following
     from airflow_provider_oss_async.jobs.job import Completion, JobStatus, OSSJob
@@ -152,7 +151,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSJobError: the job did not succeed.
         """
         # What only a running task needs is not imported while a DAG file is parsed.
-        from airflow_provider_oss_async.jobs.following import followed, look
+        from airflow_provider_oss_async.jobs.following import acknowledge, look, see_through
         from airflow_provider_oss_async.operators.once import Once
         from airflow_provider_oss_async.operators.record import TaskRecord
 
@@ -190,18 +189,14 @@ class OSSAsyncBaseOperator(BaseOperator):
                 if status is None or not status.final:
                     self._defer(following)
 
-            async def see_through(clients: Services) -> dict[str, Any]:
-                async with followed(clients, following, status) as outcome:
-                    if isinstance(outcome, dict):
-                        return outcome
-                raise outcome
-
             try:
-                result = run(see_through)
+                result = run(lambda clients: see_through(clients, following, status))
             except (OSSJobFailedError, OSSJobLostError):
                 # It has ended badly: the next try must submit a new one.
                 record.clear()
+                run(lambda clients: acknowledge(clients, following))
                 raise
+            run(lambda clients: acknowledge(clients, following))
         return self._succeed(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSJobFailedError, OSSServiceError
-from airflow_provider_oss_async.jobs.following import Following, followed
+from airflow_provider_oss_async.jobs.following import Following, acknowledge, see_through
 from airflow_provider_oss_async.jobs.http import refuses_credentials
 from airflow_provider_oss_async.jobs.outcome import event_of, goes_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from airflow.sdk import BaseOperator
 
@@ -84,32 +84,33 @@ class OSSAsyncTaskTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the outcome."""
         following = Following.from_dict(self.following)
-        async with AsyncExitStack() as stack:
-            try:
-                outcome: dict[str, Any] | OSSAsyncError = await self._outcome(stack, following)
-            except OSSAsyncError as error:
-                outcome = error
-            if self.end_from_trigger and isinstance(outcome, dict):
-                self.log.info("Job %s has succeeded; the task ends here", following.job.task_id)
-                yield TaskSuccessEvent(xcoms={"return_value": outcome})
-            else:
-                yield TriggerEvent(event_of(following.job, outcome))  # type: ignore[no-untyped-call]
-            # Only now, when the triggerer has taken the event, may messages about the job be deleted.
+        try:
+            outcome: dict[str, Any] | OSSAsyncError = await self._outcome(following)
+        except OSSAsyncError as error:
+            outcome = error
+        event = TriggerEvent(event_of(following.job, outcome))  # type: ignore[no-untyped-call]
+        if self.end_from_trigger and isinstance(outcome, dict):
+            self.log.info("Job %s has succeeded; the task ends here", following.job.task_id)
+            success = TaskSuccessEvent(xcoms={"return_value": outcome})
+            # Where the triggerer is not Airflow's own, as in dag.test(), a worker goes on with the payload.
+            success.payload = event.payload
+            event = success
+        yield event
+        # Only now has the triggerer taken the event, and the message about the job done its duty.
+        if following.completion == "smq" and isinstance(outcome, dict | OSSJobFailedError):
+            async with self._services() as services:
+                await acknowledge(services, following)
 
     async def on_kill(self) -> None:
         """Say that the job goes on: OSS offers no way to cancel it."""
         self.log.warning("%s", goes_on(Following.from_dict(self.following).job))
 
-    async def _outcome(
-        self, stack: AsyncExitStack, following: Following
-    ) -> dict[str, Any] | OSSJobFailedError:
-        """Return what came of the job; what must stay open until it is handed over is left to the stack."""
+    async def _outcome(self, following: Following) -> dict[str, Any]:
         from airflow_provider_oss_async.hooks.shared import forget_settings
 
-        async with AsyncExitStack() as first:
-            services = await self._services(first)
+        async with self._services() as services:
             try:
-                outcome = await first.enter_async_context(followed(services, following))
+                return await see_through(services, following)
             except OSSServiceError as error:
                 if not refuses_credentials(error):
                     raise
@@ -117,14 +118,11 @@ class OSSAsyncTaskTrigger(BaseTrigger):
                     "Trying again with the connection as it is now, since it may have changed: %s", error
                 )
                 forget_settings(services)
-            else:
-                stack.push_async_exit(first.pop_all())
-                return outcome
-        return await stack.enter_async_context(followed(await self._services(stack), following))
+        async with self._services() as services:
+            return await see_through(services, following)
 
-    async def _services(self, stack: AsyncExitStack) -> Services:
+    def _services(self) -> AbstractAsyncContextManager[Services]:
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
         from airflow_provider_oss_async.hooks.shared import shared_services
 
-        hook = OSSAsyncHook(self.oss_conn_id, region=self.region)
-        return await stack.enter_async_context(shared_services(hook))
+        return shared_services(OSSAsyncHook(self.oss_conn_id, region=self.region))

@@ -259,7 +259,7 @@ async def test_a_newcomer_does_not_wait_for_thousands(
     waits = [services.watcher.wait(unknown(n), deadline=soon(60), ceiling=0.5) for n in range(300)]
     crowd = [asyncio.create_task(wait) for wait in waits]
     job = await start(services)
-    while (asked := stand.requests("IMM:GetTask")) < 350:
+    while (asked := stand.requests("IMM:GetTask")) < 350:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     status = await services.watcher.wait(job, deadline=soon(60))
     assert status.state == "succeeded"

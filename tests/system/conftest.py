@@ -29,7 +29,9 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iter
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(EXAMPLES)},
     }
-    with LocalService(folder / "data") as service, pytest.MonkeyPatch.context() as patch:
+    # No job has ended when it is first looked at, so that what can be deferred is.
+    options = {"topics": {"done": ["waiting"]}, "job_seconds": 0.8}
+    with LocalService(folder / "data", **options) as service, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", service.connection_json())
         patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
         from alibabacloud_oss_v2 import PutObjectRequest

@@ -95,7 +95,7 @@ def keys(result: dict[str, Any]) -> list[str]:
 def test_examples_load(bag: Any) -> None:
     assert bag.import_errors == {}
     assert sorted(bag.dags) == NAMES
-    assert len(NAMES) == 14
+    assert len(NAMES) == 15
 
 
 def test_every_example_is_run() -> None:
@@ -218,6 +218,23 @@ def test_sensor(run: Any, fetch: Fetch) -> None:
     media = fetch.media(results["wait"])
     assert media.video is not None
     assert (media.video.codec, media.video.width, media.audio) == ("vp9", 160, None)
+
+
+def test_waiting(run: Any, fetch: Fetch, stand_in: LocalService) -> None:
+    results = run("example_waiting")
+    for task_id, name in (
+        ("on_a_worker", "worker"),
+        ("in_the_triggerer", "triggerer"),
+        ("woken_by_a_message", "message"),
+    ):
+        assert keys(results[task_id]) == [f"examples/waiting/{name}.flac"]
+        assert results[task_id]["status"] == "succeeded"
+        audio = fetch.media(results[task_id]).audio
+        assert audio is not None
+        assert audio.codec == "flac"
+    jobs = {job.task_id: job for job in stand_in.cloud.table.all()}
+    topics = {task_id: jobs[result["task_id"]].topic for task_id, result in results.items()}
+    assert topics == {"on_a_worker": "", "in_the_triggerer": "", "woken_by_a_message": "done"}
 
 
 def test_mapped(run: Any, fetch: Fetch) -> None:

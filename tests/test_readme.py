@@ -18,6 +18,7 @@ from airflow_provider_oss_async.exceptions import OSSAsyncError
 from airflow_provider_oss_async.get_provider_info import get_provider_info
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.hooks.settings import EXTRA_FIELDS, read_settings
+from airflow_provider_oss_async.jobs import job
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.local import faults
 from airflow_provider_oss_async.local.cloud import Cloud
@@ -42,6 +43,11 @@ PACKAGE = readme_table.README.parent / "airflow_provider_oss_async"
 FOREIGN = {
     "default_deferrable",
     "execution_timeout",
+    "max_tries",
+    "on_success_callback",
+    "do_xcom_push",
+    "post_execute",
+    "multiple_outputs",
     "poke_interval",
     "auth_type",
     "alibaba_cloud",
@@ -99,6 +105,7 @@ def arguments() -> frozenset[str]:
     found |= {name for kind in (OSSAsyncHook, LocalService) for name in vars(kind)}
     found |= set(faults.REQUEST_KINDS + faults.JOB_KINDS) | EXTRA_FIELDS
     found |= {name for kind in exceptions().values() for name in inspect.signature(kind).parameters}
+    found |= set(get_provider_info()["config"]["oss_async"]["options"])
     return frozenset(found | credential_sources() | {"oss_async", "oss_console_link", "finished_at"})
 
 
@@ -187,6 +194,21 @@ def test_common_arguments_are_those_of_the_base_class() -> None:
     (sentence,) = re.findall(r"All arguments are templated but (.*?), and so are", README)
     untemplated = common - set(OSSAsyncBaseOperator.template_fields)
     assert set(re.findall(r"`(\w+)`", sentence)) == untemplated
+
+
+def test_options_are_those_of_the_provider_info() -> None:
+    options = get_provider_info()["config"]["oss_async"]["options"]
+    described = {row[0].strip("`"): row[1] for row in rows("| `[oss_async]` | Default | Meaning |")}
+    assert described == {name: option["default"] for name, option in options.items()}
+    assert (float(described["min_poll_interval"]), float(described["max_requests_per_second"])) == (
+        job.FLOOR,
+        job.RATE,
+    )
+
+
+def test_strategies_are_those_of_the_package() -> None:
+    assert [row[0].strip("`") for row in rows("| `completion` | How |")] == ["imm", "smq", "object"]
+    assert set(job.COMPLETIONS) == {"imm", "smq", "object"}
 
 
 def test_result_keys_are_those_of_a_job() -> None:

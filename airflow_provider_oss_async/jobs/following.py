@@ -16,6 +16,7 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.jobs.job import (
     CEILING,
+    MAX_TIMEOUT,
     SMQ_CEILING,
     SMQ_FLOOR,
     Completion,
@@ -149,10 +150,13 @@ async def follow(clients: Clients, following: Following) -> JobStatus:
     """
     if following.completion == "object":
         return await _wait_for_object(clients, following)
-    job, watcher = following.job, clients.watcher
+    job, watcher, deadline = following.job, clients.watcher, following.deadline
+    if job.submitted is not None:
+        # Retries follow a job with new deadlines, but IMM's record of it has an end.
+        deadline = min(deadline, job.submitted + MAX_TIMEOUT)
     if following.completion == "imm":
-        return await watcher.wait(job, deadline=following.deadline, ceiling=following.ceiling)
-    wait = watcher.wait(job, deadline=following.deadline, ceiling=following.ceiling, floor=SMQ_FLOOR)
+        return await watcher.wait(job, deadline=deadline, ceiling=following.ceiling)
+    wait = watcher.wait(job, deadline=deadline, ceiling=following.ceiling, floor=SMQ_FLOOR)
     if clients.mailbox is None:
         log.warning("The connection names no SMQ queue any more: only IMM is asked for job %s", job.task_id)
         return await wait

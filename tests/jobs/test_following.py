@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,12 +21,13 @@ from airflow_provider_oss_async.jobs.following import (
     follow,
     look,
     predictable_output,
+    see_through,
     settle_project,
     take_baseline,
 )
-from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
+from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.oss import ObjectState
-from airflow_provider_oss_async.jobs.submission import instruct
+from airflow_provider_oss_async.jobs.submission import instruct, submit
 from airflow_provider_oss_async.process import (
     DecodeBlindWatermark,
     DocumentConvert,
@@ -170,6 +173,62 @@ async def test_an_unattached_bucket_says_what_to_do(start_stand: Callable[..., A
         stand.service.add_fault("refuse", match="IMM:*", status=503, times=0)
         with pytest.raises(OSSUnavailableError, match="Nothing was submitted"):
             await settle_project(services, "media", "")
+
+
+async def running(services: Services, stand: Any, **fields: Any) -> Following:
+    await services.ready()
+    submission = instruct(VideoConvert(container="mp4"), SOURCE, OUT)
+    job = await submit(services.oss, replace(submission, imm_project="local-project"))
+    return Following(job, "imm", time.time() + 10, poll_interval=0.1)
+
+
+async def test_no_deadline_reaches_the_end_of_the_record(services: Services, stand: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=5)
+    fresh = await running(services, stand)
+    long_ago = datetime.fromtimestamp(time.time() - MAX_TIMEOUT + 0.3, UTC).isoformat()
+    old = replace(fresh, job=replace(fresh.job, submitted_at=long_ago))
+    begun = time.monotonic()
+    with pytest.raises(OSSJobTimeoutError):
+        await follow(services, old)
+    assert time.monotonic() - begun < 3
+
+
+async def test_an_outage_after_the_end_is_waited_out_too(services: Services, stand: Any) -> None:
+    before = await running(services, stand)
+    stand.service.add_fault("refuse", match="OSS:HeadObject", status=503, times=5)
+    result = await see_through(services, before)
+    assert result["outputs"] == ["oss://media/out.mp4"]
+    assert stand.requests("OSS:HeadObject") >= 6
+
+
+async def test_what_is_known_is_not_asked_again(services: Services, stand: Any) -> None:
+    before = await running(services, stand)
+    final = await follow(services, before)
+    asked = stand.requests("IMM:GetTask")
+    assert (await see_through(services, before, final))["status"] == "succeeded"
+    assert stand.requests("IMM:GetTask") == asked
+
+
+async def test_a_queue_that_was_taken_off_the_connection(
+    services: Services, stand: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand.service.add_fault("job_delay", seconds=0.2)
+    before = replace(await running(services, stand), completion="smq", poll_interval=0.3)
+    assert (await see_through(services, before))["status"] == "succeeded"
+    assert "names no SMQ queue any more" in caplog.text
+
+
+async def test_those_who_look_for_outputs_leave_connections_to_others(stand: Any) -> None:
+    """Else whoever asks for other jobs would wait for a connection longer than a request may take."""
+    async with open_services(stand.settings({"read_timeout": 1.5})) as services:
+        before = await running(services, stand)
+        final = await follow(services, before)
+        stand.service.add_fault("delay", match="OSS:HeadObject", seconds=1, times=0)
+        looking = [asyncio.create_task(see_through(services, before, final)) for _ in range(250)]
+        while stand.requests("OSS:HeadObject") < 60:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert (await look(services, before)).state == "succeeded"
+        assert all(result["outputs"] for result in await asyncio.gather(*looking))
 
 
 @pytest.mark.parametrize("baseline", [None, ObjectState("etag", 12.0, "v1")])

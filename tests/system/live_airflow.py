@@ -1,0 +1,325 @@
+"""A whole Airflow and the stand-in, each part a process of its own that can be killed and started again.
+
+Everything is on loopback and below one directory, with the SQLite database that ``airflow standalone`` uses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import httpx
+import psutil
+
+from tests.system.guard import kill_tree
+from tests.system.tap import Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HERE = Path(__file__).parent
+#: Seconds to wait for anything at all: only what hangs takes so long.
+LIMIT = 600.0
+#: How fast things are noticed here. The rest is Airflow's default.
+SETTINGS = {
+    "CORE__LOAD_EXAMPLES": "False",
+    "CORE__EXECUTOR": "LocalExecutor",
+    "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+    "CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+    # A worker that is alive must never be taken for dead, however busy the machine.
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+    "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+}
+
+
+@dataclass
+class Part:
+    """One process with all that it starts.
+
+    :param command: what to run.
+    :param environment: all of it.
+    :param log: where its output is appended.
+    :param guard: told the id of everything that is started.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+    log: Path
+    guard: IO[bytes]
+    process: subprocess.Popen[bytes] = field(init=False)
+    starts: int = 0
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # What the terminal sends is not for it.
+                start_new_session=True,
+            )
+        self.starts += 1
+        self.guard.write(f"{self.process.pid}\n".encode())
+        self.guard.flush()
+
+    def kill(self) -> None:
+        """SIGKILL, as when the machine goes down."""
+        kill_tree(psutil.Process(self.process.pid))
+        self.process.wait()
+
+
+class LiveAirflow:
+    """Airflow and the stand-in, with the tap in front of both.
+
+    :param root: everything is kept there.
+    :param dags: folder of the DAGs.
+    :param job_seconds: how long a job of the stand-in takes, at least and at most.
+    :param workers: how many tasks run at once.
+    :param guard: see :func:`running`.
+    """
+
+    def __init__(
+        self, root: Path, dags: Path, job_seconds: tuple[float, float], workers: int, guard: IO[bytes]
+    ) -> None:
+        self.root, self.cloud, self.home = root, root / "cloud", root / "airflow"
+        self._gates = self.cloud / "gates"
+        for folder in (self._gates, self.home):
+            folder.mkdir(parents=True)
+        ports = iter(free_ports(5))
+        stand_in, api, tap, worker_logs, trigger_logs = (str(port) for port in ports)
+        self._stand_in_url, self._api_url = f"http://127.0.0.1:{stand_in}", f"http://127.0.0.1:{api}"
+        self.tap = Tap(
+            int(tap), self._stand_in_url, self._api_url, lambda: self.parts["scheduler"].process.pid
+        )
+        bundle = {
+            "name": "live",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(dags)},
+        }
+        tap_url = f"http://127.0.0.1:{tap}"
+        connection = {
+            "conn_type": "oss_async",
+            "login": "local",
+            "password": "local-secret",
+            "host": tap_url,
+            "schema": "media",
+            "extra": {"region": "cn-hangzhou", "imm_endpoint": tap_url},
+        }
+        settings = {
+            **SETTINGS,
+            "CORE__PARALLELISM": str(workers),
+            "CORE__EXECUTION_API_SERVER_URL": f"{tap_url}/execution/",
+            "API__HOST": "127.0.0.1",
+            "API__PORT": api,
+            "API__BASE_URL": self._api_url,
+            "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+            "LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
+        }
+        ours = ("AIRFLOW", "OSS_", "ALIBABA_CLOUD_")
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "NO_PROXY": "127.0.0.1",
+            # For what the DAGs and the tests have in common.
+            "PYTHONPATH": str(HERE.parents[1]),
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW_CONN_OSS_ASYNC_DEFAULT": json.dumps(connection),
+            **{f"AIRFLOW__{name}": value for name, value in settings.items()},
+        }
+
+        def part(name: str, *command: str) -> Part:
+            return Part([sys.executable, *command], environment, root / f"{name}.log", guard)
+
+        low, high = job_seconds
+        self._migration = part("migration", "-m", "airflow", "db", "migrate")
+        self.parts = {
+            "stand-in": part(
+                "stand-in", str(HERE / "stand_in.py"), str(self.cloud), stand_in, str(low), str(high)
+            ),
+            **{
+                name: part(name, "-m", "airflow", name)
+                for name in ("api-server", "scheduler", "dag-processor", "triggerer")
+            },
+        }
+        self._http = httpx.Client(base_url=f"{self._api_url}/api/v2", timeout=60, trust_env=False)
+
+    def start(self) -> None:
+        self.tap.start()
+        self.parts["stand-in"].start()
+        self._migration.start()
+        if self._migration.process.wait(LIMIT):
+            raise RuntimeError(f"airflow db migrate has failed: {self._migration.log.read_text()[-4000:]}")
+        for part in list(self.parts.values())[1:]:
+            part.start()
+        self.wait_for_stand_in()
+        wait_until(lambda: self._answers(f"{self._api_url}/api/v2/version"), "the API server to answer")
+        token = httpx.get(f"{self._api_url}/auth/token", trust_env=False).json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def wait_for_stand_in(self) -> None:
+        """Wait until it answers."""
+        wait_until(lambda: self._answers(self._stand_in_url), "the stand-in to answer")
+
+    def stopped(self) -> None:
+        """Tidy up after all processes have been killed."""
+        for part in (self._migration, *self.parts.values()):
+            if part.starts:
+                part.process.wait(60)
+        self._http.close()
+        self.tap.stop()
+
+    def _answers(self, url: str) -> bool:
+        for name, part in self.parts.items():
+            if part.process.poll() is not None:
+                raise RuntimeError(f"{name} has ended by itself: {part.log.read_text()[-4000:]}")
+        try:
+            return httpx.get(url, timeout=5, trust_env=False).status_code < 500
+        except httpx.TransportError:
+            return False
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """Ask Airflow's public API; return what it answers, ``None`` where there is no such thing."""
+        for _ in range(20):
+            answer = self._http.request(method, path, **options)
+            if answer.status_code < 500:
+                break
+            # SQLite is locked when others write; a user would try again, too.
+            time.sleep(0.5)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json()
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+        """Start a run of a DAG, as soon as it is known."""
+        wait_until(lambda: self._knows(dag_id), f"the DAG {dag_id}")
+        self.call(
+            "POST",
+            f"/dags/{dag_id}/dagRuns",
+            json={"dag_run_id": run_id, "logical_date": None, "conf": conf or {}},
+        )
+
+    def _knows(self, dag_id: str) -> bool:
+        for error in self.call("GET", "/importErrors")["import_errors"]:
+            raise RuntimeError(f"{error['filename']} cannot be loaded: {error['stack_trace']}")
+        return self.call("GET", f"/dags/{dag_id}") is not None
+
+    def instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """All task instances of a run."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call(
+                "GET",
+                f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances",
+                params={"limit": 100, "offset": len(found), "order_by": "id"},
+            )
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task, as a user does."""
+        self.call(
+            "POST",
+            f"/dags/{dag_id}/clearTaskInstances",
+            json={"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]},
+        )
+
+    def result(self, instance: dict[str, Any]) -> dict[str, Any]:
+        """What a task returned, nothing if it did not return."""
+        path = "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        entry = self.call(
+            "GET", path.format_map(instance), params={"map_index": instance["map_index"], "deserialize": True}
+        )
+        value = entry["value"] if entry else {}
+        return json.loads(value) if isinstance(value, str) else value
+
+    def log(self, task_id: str) -> str:
+        """What all tries of a task have logged."""
+        logs = sorted(self.home.glob(f"logs/dag_id=*/run_id=*/task_id={task_id}/**/attempt=*.log"))
+        return "".join(log.read_text() for log in logs)
+
+    def put(self, *names: str, bucket: str = "media", gate: bool = False) -> None:
+        """Upload objects, each with a gate of its own name or with none."""
+        import alibabacloud_oss_v2 as oss
+
+        config = oss.config.Config(
+            endpoint=self._stand_in_url,
+            region="cn-hangzhou",
+            credentials_provider=oss.credentials.StaticCredentialsProvider("local", "local-secret"),
+        )
+        client = oss.Client(config)
+        for name in names:
+            body = name if gate else ""
+            client.put_object(oss.PutObjectRequest(bucket=bucket, key=name, body=body.encode()))
+
+    def open_gate(self, name: str) -> None:
+        """Let the job on an object end."""
+        (self._gates / name).touch()
+
+    def faults(self, method: str = "GET", *faults: dict[str, Any]) -> list[dict[str, Any]]:
+        """Show the stand-in's faults, ``POST`` more, or ``DELETE`` all. When it is killed it forgets them."""
+        answer = httpx.request(
+            method, f"{self._stand_in_url}/_local/faults", json=list(faults), timeout=30, trust_env=False
+        )
+        answer.raise_for_status()
+        return answer.json()  # type: ignore[no-any-return]
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """The submissions that the stand-in has accepted, in order."""
+        path = self.cloud / "accepted.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@contextmanager
+def running(
+    root: Path, dags: Path, *, job_seconds: tuple[float, float] = (0, 0), workers: int = 8
+) -> Iterator[LiveAirflow]:
+    """Run an Airflow. At the end, or when this process dies, everything is killed that it has started."""
+    guard = subprocess.Popen(
+        [sys.executable, str(HERE / "guard.py")], stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert guard.stdin is not None
+    live = LiveAirflow(root, dags, job_seconds, workers, guard.stdin)
+    try:
+        live.start()
+        yield live
+    finally:
+        guard.stdin.close()
+        guard.wait(60)
+        live.stopped()
+
+
+def wait_until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    """Wait until a condition holds and return its value."""
+    end = time.monotonic() + limit
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {limit:.0f} s for {what}")
+        time.sleep(0.3)
+    return value
+
+
+def free_ports(number: int) -> list[int]:
+    import socket
+
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return ports

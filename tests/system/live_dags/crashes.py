@@ -1,0 +1,36 @@
+"""One task for each case of ``test_crashes.py``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
+from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+from tests.system.crash_cases import CASES, DAG_ID
+
+with DAG(
+    DAG_ID,
+    schedule=None,
+    # More tries than anything should take: what is counted is the jobs.
+    default_args={"retries": 9, "retry_delay": timedelta(seconds=1)},
+):
+    for case in CASES:
+        operator = OSSDocumentConvertOperator if case.document else OSSVideoConvertOperator
+        arguments = {
+            "task_id": case.name,
+            "deferrable": case.deferrable,
+            "poll_interval": 1.0,
+            "timeout": 900,
+            **({"target_format": "pdf"} if case.document else {"container": "mp4", "video_codec": "h264"}),
+            **case.arguments,
+        }
+        objects = [
+            {"source": f"oss://{case.bucket}/{key}", "target": f"oss://{case.bucket}/out/{key}.result"}
+            for key in case.keys
+        ]
+        if case.indexes:
+            operator.partial(**arguments).expand_kwargs(objects)
+        else:
+            operator(**arguments, **objects[0])

@@ -1,0 +1,57 @@
+"""The stand-in as a process of its own, so that it can be killed: its jobs do no work and end at command.
+
+``python stand_in.py DIRECTORY PORT LOW HIGH``: a job lasts between LOW and HIGH seconds. An object holds the
+name of a gate: its job ends once there is a file of that name in ``DIRECTORY/gates``. If it is empty there is
+no gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_oss_async.local.cloud import Cloud
+from airflow_provider_oss_async.local.processing import Produced, ProducedFile
+from airflow_provider_oss_async.local.server import serve
+
+if TYPE_CHECKING:
+    from airflow_provider_oss_async.local.jobs import Processor
+
+#: Buckets, and the IMM projects they are bound to.
+BUCKETS = {"media": "local-project", "papers": "papers-project"}
+
+
+def waiting_at(gates: Path) -> Processor:
+    def process(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:
+        gate = source.read_text()
+        while gate and not (gates / gate).exists():
+            time.sleep(0.1)
+        result = workdir / "result"
+        result.write_text("done")
+        extension = str(spec.get("container") or spec.get("target_format") or spec.get("format") or "bin")
+        return Produced([ProducedFile(result, index=1, extension=extension)])
+
+    return process
+
+
+def main() -> None:
+    directory, port, low, high = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+    cloud = Cloud(
+        directory,
+        buckets=BUCKETS,
+        workers=64,
+        job_seconds=(low, high),
+        processor=waiting_at(directory / "gates"),
+    )
+
+    async def run() -> None:
+        await serve(cloud, "127.0.0.1", port, lambda: None, asyncio.Event())
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""A proxy on loopback in front of the stand-in and of Airflow's execution API, which strikes at exact places.
+
+It knows which task a request is about, and kills the worker of that task when a certain request arrives, or
+when it has been carried out and the answer is on its way back. The supervisor and the process of the task die
+together, as when a machine goes down. Nothing of the package is touched: it all happens on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import aiohttp
+import psutil
+from aiohttp import web
+from yarl import URL
+
+from airflow_provider_oss_async.operators.record import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.system.strike import Event, Strike
+
+_NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding"}
+
+
+class Tap:
+    """The proxy, in a thread.
+
+    :param port: where it listens.
+    :param cloud: address of the stand-in.
+    :param airflow: address of the API server.
+    :param scheduler: gives the id of the scheduler; only what runs below it is ever killed.
+    """
+
+    def __init__(self, port: int, cloud: str, airflow: str, scheduler: Callable[[], int]) -> None:
+        self._port, self._cloud, self._airflow, self._scheduler = port, cloud, airflow, scheduler
+        #: Strikes to come, by the key of the object that the task processes.
+        self.strikes: dict[str, Strike] = {}
+        #: Strikes that have happened.
+        self.struck: dict[str, Strike] = {}
+        #: How many requests there were, by event and key.
+        self.seen: Counter[tuple[Event, str]] = Counter()
+        self._keys: dict[str, str] = {}
+        self._processes: dict[str, psutil.Process] = {}
+        self._workers: dict[str, psutil.Process] = {}
+        self._jobs: dict[str, str] = {}
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._started = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: self._loop.run_until_complete(self._run()), daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._started.wait(30):
+            raise RuntimeError("the tap did not start")
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+
+    def working_on(self) -> list[str]:
+        """The keys of the tasks that are in a worker now."""
+        return [key for key, process in list(self._workers.items()) if process.is_running()]
+
+    def kill_worker(self, key: str) -> bool:
+        """Kill the worker of a task, if it has one; return whether it had."""
+        with suppress(psutil.NoSuchProcess, KeyError):
+            process = self._workers[key]
+            supervisor = process.parent()
+            if supervisor is not None and self._scheduler() in [p.pid for p in supervisor.parents()]:
+                # In this order, or else there would be someone to tell of the task's end.
+                supervisor.kill()
+                process.kill()
+                return True
+        return False
+
+    async def _run(self) -> None:
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{rest:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A connection is not kept, since what is behind it may be gone by the next request.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        )
+        async with self._session:
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", self._port).start()
+            self._started.set()
+            await self._stop.wait()
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        event, key = self._understand(request, body)
+        strike = self._due(event, key)
+        if strike and not strike.answered and self._hit(strike, key):
+            return _hang_up(request)
+        try:
+            status, headers, answer, whole = await self._forward(request, body)
+        except (aiohttp.ClientError, OSError):
+            return _hang_up(request)
+        if event == "submit" and status == 200 and whole:
+            self._jobs[json.loads(answer)["TaskId"]] = key
+        if strike and strike.answered and self._hit(strike, key):
+            return _hang_up(request)
+        if whole:
+            return web.Response(status=status, headers=headers, body=answer)
+        cut = web.StreamResponse(status=status, headers=headers)
+        await cut.prepare(request)
+        await cut.write(answer)
+        return _hang_up(request)
+
+    def _understand(self, request: web.Request, body: bytes) -> tuple[Event, str]:
+        """Return what a request is, and the key of the object that its task processes."""
+        match request.method, request.path.split("/")[1:]:
+            case "PATCH", ["execution", "task-instances", ti, "run"]:
+                with suppress(psutil.NoSuchProcess):
+                    self._processes[ti] = psutil.Process(json.loads(body)["pid"])
+            case "PUT", ["execution", "task-instances", ti, "rtif"]:
+                if key := json.loads(body).get("source", "").partition("://")[2].partition("/")[2]:
+                    self._keys[ti], self._workers[key] = key, self._processes[ti]
+                    return "begin", key
+            case "PATCH", ["execution", "task-instances", ti, "state"]:
+                state = json.loads(body)["state"]
+                if state in ("success", "deferred"):
+                    return state, self._keys.get(ti, "")
+            case "PUT", ["execution", "store", "ti", ti, name] if name == KEY:
+                record = json.loads(body)["value"]
+                return "record" if "following" in record else "intent", self._keys.get(ti, "")
+            case "POST", [_, *parts] if "x-oss-async-process" in request.query:
+                return "submit", "/".join(parts)
+        if request.headers.get("x-acs-action") == "GetTask":
+            return "look", self._jobs.get(request.query["TaskId"], "")
+        return "", ""
+
+    def _due(self, event: Event, key: str) -> Strike | None:
+        if not event or not key:
+            return None
+        self.seen[event, key] += 1
+        strike = self.strikes.get(key)
+        hit = strike is not None and (strike.event, strike.nth) == (event, self.seen[event, key])
+        return strike if hit else None
+
+    def _hit(self, strike: Strike, key: str) -> bool:
+        if not strike.lose and not self.kill_worker(key):
+            return False
+        self.struck[key] = self.strikes.pop(key)
+        return True
+
+    async def _forward(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes, bool]:
+        upstream = self._airflow if request.path.startswith("/execution/") else self._cloud
+        # The signatures cover the host name and the address as they are.
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON
+        }
+        async with self._session.request(
+            request.method,
+            URL(upstream + request.raw_path, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        ) as answer:
+            kept = {
+                name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON
+            }
+            content, whole = bytearray(), True
+            try:
+                async for chunk in answer.content.iter_any():
+                    content += chunk
+            except aiohttp.ClientPayloadError:
+                whole = False
+            return answer.status, kept, bytes(content), whole
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()

@@ -117,7 +117,13 @@ class LiveAirflow:
             "password": "local-secret",
             "host": tap_url,
             "schema": "media",
-            "extra": {"region": "cn-hangzhou", "imm_endpoint": tap_url},
+            "extra": {
+                "region": "cn-hangzhou",
+                "imm_endpoint": tap_url,
+                "smq_endpoint": tap_url,
+                "smq_queue": "waiting",
+                "smq_topic": "done",
+            },
         }
         settings = {
             **SETTINGS,

@@ -24,7 +24,7 @@ DAG_ID = "soak"
 ACTIVE = ["queued", "running"]
 JOB_SECONDS = (5.0, 60.0)
 #: How the jobs of a run are waited for, and how many of ten in each way. ``sensed`` follows ``submitted``.
-KINDS = {"deferrable": 5, "ended_by_trigger": 2, "in_worker": 1, "submitted": 2}
+KINDS = {"deferrable": 4, "ended_by_trigger": 2, "by_message": 1, "in_worker": 1, "submitted": 2}
 #: Where workers are killed, one job in ten, besides those that are killed anywhere.
 STRIKES = [
     Strike("intent", answered=True),

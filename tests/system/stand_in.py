@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Buckets, and the IMM projects they are bound to.
 BUCKETS = {"media": "local-project", "papers": "papers-project"}
+#: Topics, and the queues that subscribe to them. Messages are gone when the stand-in is killed.
+TOPICS = {"done": ["waiting"]}
 
 
 def waiting_at(gates: Path) -> Processor:
@@ -42,6 +44,7 @@ def main() -> None:
     cloud = Cloud(
         directory,
         buckets=BUCKETS,
+        topics=TOPICS,
         workers=64,
         job_seconds=(low, high),
         processor=waiting_at(directory / "gates"),

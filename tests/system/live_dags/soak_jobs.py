@@ -35,6 +35,9 @@ with DAG(
     OSSVideoConvertOperator.partial(
         task_id="ended_by_trigger", deferrable=True, end_from_trigger=True, **video
     ).expand_kwargs(planned("ended_by_trigger"))
+    OSSVideoConvertOperator.partial(
+        task_id="by_message", deferrable=True, end_from_trigger=True, completion="smq", **video
+    ).expand_kwargs(planned("by_message"))
     OSSAudioConvertOperator.partial(task_id="in_worker", container="mp3", poll_interval=5.0).expand_kwargs(
         planned("in_worker")
     )

@@ -144,7 +144,7 @@ class Once:
         raise OSSSubmitUncertainError(
             f"It cannot be decided whether {self.submission.process.operation} on {self.submission.source} "
             f"was submitted: {found.reason}. "
-            f"{cause or 'An earlier try was cut off while it was submitting.'} "
+            f"{cause or 'An earlier try got no answer to its request, or was cut off.'} "
             f"Look for the job in IMM project {self.submission.imm_project or '(unknown)'} and for "
             f"{self.submission.target or 'its result'}; clear the task to submit anew, or set "
             "on_uncertain_submit='resubmit' to have that done by itself.",

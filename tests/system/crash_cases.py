@@ -82,6 +82,13 @@ CASES = [
         in_trigger=True,
         arguments={"end_from_trigger": True},
     ),
+    # Looks are too rare to end the wait: the message does.
+    Case(
+        "triggerer_killed_smq",
+        deferrable=True,
+        ends="told",
+        arguments={"completion": "smq", "poll_interval": 900.0},
+    ),
     Case("service_killed", ends="told"),
     Case("service_killed_deferrable", deferrable=True, ends="told"),
     Case("answers_lost", strike=Strike("submit", answered=True, lose=True), struck=(0, 3), indexes=6),

@@ -34,6 +34,11 @@ with DAG(
 
     OSSAsyncTaskSensor(task_id="wait", job=submit.output, poke_interval=2, timeout=3600)
 
+    # Leaves the worker between two looks.
+    OSSAsyncTaskSensor(
+        task_id="wait_reschedule", job=submit.output, mode="reschedule", poke_interval=2, timeout=3600
+    )
+
     OSSAsyncTaskSensor(task_id="wait_deferrable", job=submit.output, deferrable=True, timeout=3600)
 
     # The id alone is enough where the type of the job is said.

@@ -1,9 +1,9 @@
 """Waiting without a worker, in three ways.
 
-All tasks wait in the triggerer, where thousands of jobs cost little more than one. The first one goes back to a
-worker when its job has ended. The second one ends in the triggerer. The third one also spares the service most
-of the questions: the job announces its end on an SMQ topic, and a queue that subscribes to it wakes the task.
-That needs ``smq_endpoint``, ``smq_queue`` and ``smq_topic`` on the connection.
+All tasks wait in the triggerer, where thousands of jobs cost little more than one. The first one goes back to
+a worker when its job has ended. The second one ends in the triggerer. The third one also spares the service
+most of the questions: the job announces its end on an SMQ topic, and a queue that subscribes to it wakes the
+task. That needs ``smq_endpoint``, ``smq_queue`` and ``smq_topic`` on the connection.
 """
 
 from __future__ import annotations

@@ -161,8 +161,13 @@ class TaskInstance:
 
     def __init__(self, max_tries: int = 2) -> None:
         self.max_tries = max_tries
+        self.try_number = 1
         self.start_date = datetime.now(UTC)
+        self.first_reschedule_date: datetime | None = None
         self.xcoms: dict[str, Any] = {}
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.first_reschedule_date
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pickle
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
@@ -62,6 +64,31 @@ def test_a_job_of_another_task(
     assert result["status"] == "succeeded"
     assert result["outputs"] == ["oss://media/out.mp4"]
     assert result["task_id"] == job["task_id"]
+
+
+def test_between_two_looks_the_worker_is_free(stand: Any, new_try: Any) -> None:
+    """In reschedule mode each look is a process of its own, which knows nothing of the one before."""
+    stand.service.add_fault("job_delay", seconds=0.3)
+    job, context = submit(), new_try()
+    rescheduled = 0
+    while True:
+        try:
+            result = sensor(job, mode="reschedule").execute(context)
+            break
+        except AirflowRescheduleException:
+            rescheduled += 1
+            context["ti"].first_reschedule_date = context["ti"].first_reschedule_date or datetime.now(UTC)
+            time.sleep(0.1)
+    assert rescheduled
+    assert result["outputs"] == ["oss://media/out.mp4"]
+
+
+def test_a_lost_job_is_final_in_reschedule_mode_too(stand: Any, new_try: Any) -> None:
+    stand.service.add_fault("job_forget", seconds=0)
+    task_id, context = submit()["task_id"], new_try()
+    context["ti"].first_reschedule_date = datetime.now(UTC) - timedelta(seconds=10)
+    with pytest.raises(OSSJobLostError):
+        sensor(task_id, imm_task_type="MediaConvert", mode="reschedule").execute(context)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

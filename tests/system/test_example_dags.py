@@ -213,7 +213,8 @@ def test_sensor(run: Any, fetch: Fetch) -> None:
     results = run("example_sensor")
     assert "outputs" not in results["submit"]
     expected = ["examples/sensor/harbour.webm"]
-    assert keys(results["wait"]) == keys(results["wait_deferrable"]) == expected
+    for task_id in ("wait", "wait_reschedule", "wait_deferrable"):
+        assert keys(results[task_id]) == expected
     assert results["wait_by_id"]["task_id"] == results["submit"]["task_id"]
     media = fetch.media(results["wait"])
     assert media.video is not None

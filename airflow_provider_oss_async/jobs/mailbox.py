@@ -56,6 +56,7 @@ class _Consumer:
     outbox: list[str] = field(default_factory=list)
     deleting: asyncio.Task[None] | None = None
     failing: bool = False
+    foreign: bool = False
 
     def join(self, task_id: str, reader: _Reader) -> None:
         self.readers.setdefault(task_id, []).append(reader)
@@ -123,12 +124,14 @@ class _Consumer:
         """Hand a message on to those who wait; say what has become of it."""
         completion = parse_completion(message.body)
         if completion is None:
-            if message.dequeue_count == 1:
+            if not self.foreign:
                 log.warning(
-                    "Message %s in the SMQ queue %s is no completion message of IMM; it is left there",
+                    "Message %s in the SMQ queue %s is no completion message of IMM; it is left there, as "
+                    "are all others of that kind",
                     message.id,
                     self.queue,
                 )
+            self.foreign = True
             return "left"
         if readers := self.readers.get(completion.task_id):
             self.received.setdefault(completion.task_id, []).append(message.handle)

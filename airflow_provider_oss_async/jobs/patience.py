@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 GROWTH = 1.5
 #: Seconds for which a question is repeated, unless the caller says otherwise.
 PATIENCE = 60.0
+#: Seconds between two lines of the log about that.
+SILENCE = 10.0
+_silent_until = 0.0
 
 
 async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bool]:
@@ -40,6 +43,14 @@ async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bo
         pause = min(pause * GROWTH, ceiling)
 
 
+def _say(text: str, error: Exception) -> None:
+    """Log what thousands may have to say at once, and log it seldom: in a triggerer each line takes time."""
+    global _silent_until
+    if time.monotonic() >= _silent_until:
+        _silent_until = time.monotonic() + SILENCE
+        log.warning(text, error)
+
+
 async def persist(ask: Callable[[], Awaitable[T]], until: float = 0.0) -> T:
     """Return the answer to a question, which is repeated while the service cannot give one.
 
@@ -53,5 +64,5 @@ async def persist(ask: Callable[[], Awaitable[T]], until: float = 0.0) -> T:
         except (OSSThrottledError, OSSUnavailableError) as error:
             if last:
                 raise
-            log.info("Asking again in a while: %s", error)
+            _say("Asking again in a while: %s", error)
     raise AssertionError("unreachable")  # pragma: no cover

@@ -113,7 +113,8 @@ class _Line:
             try:
                 answer = await request()
             except OSSThrottledError as error:
-                log.warning("IMM asks to slow down; all looks at jobs come later")
+                if self.pace.slowness == 1:
+                    log.warning("IMM asks to slow down; all looks at jobs come later")
                 self.pace.slow_down(error.retry_after)
                 raise
             except OSSUnavailableError as error:
@@ -226,12 +227,21 @@ class _Entry:
     misses: int = 0
     refusals: int = 0
 
-    def put_off(self) -> None:
+    def near(self, now: float) -> bool:
+        """Whether it is due, or so soon that it may take part in a sweep."""
+        return self.due - EARLY * self.interval <= now
+
+    def put_off(self, since: float | None = None, jitter: float | None = None) -> None:
+        """Make it due again after its interval, which grows with each look that was not out of turn.
+
+        :param since: when the look began, if not now.
+        :param jitter: part of the interval to wait, by default drawn at random.
+        """
         now = time.monotonic()
-        # A look that was brought forward leaves the interval as it is.
-        if self.due <= now:
+        if self.near(now):
             self.interval = min(max(self.floor, self.interval * GROWTH), self.ceiling)
-        self.due = now + min(self.interval or self.floor, self.ceiling) * random.uniform(0.8, 1.0)  # noqa: S311
+        pause = min(self.interval or self.floor, self.ceiling) * (jitter or _jitter())
+        self.due = max((since or now) + pause, now + pause / 2)
         self.urgent = self.passed_over = False
 
     def end(self, outcome: JobStatus | Exception) -> None:
@@ -323,9 +333,7 @@ class _Crowd:
         near = [
             entry
             for entry in self._entries.values()
-            if entry.due - EARLY * entry.interval <= now
-            and entry.submitted is not None
-            and not entry.passed_over
+            if entry.near(now) and entry.submitted is not None and not entry.passed_over
         ]
         if len(near) < SWEEP_FROM:
             return []
@@ -345,6 +353,8 @@ class _Crowd:
         start, end = (
             datetime.fromtimestamp(moment, UTC) for moment in (first - _CLOCK_SLACK, last + _CLOCK_SLACK)
         )
+        # What was met in one sweep stays together for the next one, however long the sweep takes.
+        since, jitter = time.monotonic(), _jitter()
         token: str | None = None
         pages = listed = met = failures = 0
         while missing and self._entries:
@@ -379,7 +389,7 @@ class _Crowd:
                 if (entry := self._entries.get(info.task_id)) is not None:
                     met += 1
                     missing.pop(info.task_id, None)
-                    self._settle(entry, status_of(info))
+                    self._settle(entry, status_of(info), since, jitter)
             # Where others' tasks fill the pages, asking one by one is cheaper.
             if token is None or met < SWEEP_YIELD * pages:
                 break
@@ -424,9 +434,11 @@ class _Crowd:
             self._settle(entry, status_of(info))
         return None
 
-    def _settle(self, entry: _Entry, status: JobStatus) -> None:
+    def _settle(
+        self, entry: _Entry, status: JobStatus, since: float | None = None, jitter: float | None = None
+    ) -> None:
         entry.misses = entry.refusals = 0
-        entry.put_off()
+        entry.put_off(since, jitter)
         if status.final:
             entry.end(status)
 
@@ -451,6 +463,10 @@ class _Crowd:
     def _end_all(self, error: Exception) -> None:
         for entry in self._entries.values():
             entry.end(error)
+
+
+def _jitter() -> float:
+    return random.uniform(0.8, 1.0)  # noqa: S311
 
 
 def status_of(info: TaskInfo) -> JobStatus:

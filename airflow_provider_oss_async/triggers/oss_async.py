@@ -90,7 +90,6 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             outcome = error
         event = TriggerEvent(event_of(following.job, outcome))  # type: ignore[no-untyped-call]
         if self.end_from_trigger and isinstance(outcome, dict):
-            self.log.info("Job %s has succeeded; the task ends here", following.job.task_id)
             success = TaskSuccessEvent(xcoms={"return_value": outcome})
             # Where the triggerer is not Airflow's own, as in dag.test(), a worker goes on with the payload.
             success.payload = event.payload

@@ -136,6 +136,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("watcher.TICK", 0.02),
         ("watcher.GRACE", 0.15),
+        ("watcher.REFUSED_FOR", 0.0),
         ("patience.FLOOR", 0.05),
         ("patience.PATIENCE", 1.0),
         ("mailbox.PAUSE", 0.05),

@@ -267,7 +267,8 @@ def _failure(settings: ConnectionSettings, error: Exception) -> OSSConnectionErr
     status = int(found[1]) if found else None
     code = _service_code(text)
     answer = f"HTTP {status} {code}".rstrip()
-    if unreachable or (status is not None and status >= 500):
+    throttled = status == 429 or code.startswith("Throttling")
+    if unreachable or throttled or (status is not None and status >= 500):
         return OSSUnavailableError(
             f"{what}: " + (answer if status else "the service could not be reached"),
             service="STS",

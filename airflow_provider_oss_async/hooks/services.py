@@ -104,8 +104,9 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
             smq=smq,
             watcher=Watcher(
                 imm,
-                rate=conf.getfloat("oss_async", "max_requests_per_second", fallback=RATE),
-                floor=conf.getfloat("oss_async", "min_poll_interval", fallback=FLOOR),
+                # Nothing that would stop or flood.
+                rate=max(0.1, conf.getfloat("oss_async", "max_requests_per_second", fallback=RATE)),
+                floor=max(0.01, conf.getfloat("oss_async", "min_poll_interval", fallback=FLOOR)),
             ),
             mailbox=Mailbox(smq, settings.smq_queue) if smq is not None and settings.smq_queue else None,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +24,7 @@ from airflow_provider_oss_async.jobs.job import (
 )
 from airflow_provider_oss_async.jobs.oss import ObjectState, head
 from airflow_provider_oss_async.jobs.outcome import OutcomeClients, result_of, timeout_error
-from airflow_provider_oss_async.jobs.patience import pauses, persist
+from airflow_provider_oss_async.jobs.patience import pauses, persist, seldom
 from airflow_provider_oss_async.jobs.watcher import REFUSALS
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.jobs.mailbox import Mailbox
     from airflow_provider_oss_async.jobs.submission import Submission
     from airflow_provider_oss_async.jobs.watcher import Watcher
-
-log = logging.getLogger(__name__)
 
 
 class Clients(OutcomeClients, Protocol):
@@ -158,7 +155,7 @@ async def follow(clients: Clients, following: Following) -> JobStatus:
         return await watcher.wait(job, deadline=deadline, ceiling=following.ceiling)
     wait = watcher.wait(job, deadline=deadline, ceiling=following.ceiling, floor=SMQ_FLOOR)
     if clients.mailbox is None:
-        log.warning("The connection names no SMQ queue any more: only IMM is asked for job %s", job.task_id)
+        seldom("The connection names no SMQ queue any more: only IMM is asked for job %s", job.task_id)
         return await wait
     with clients.mailbox.reading(job.task_id, functools.partial(watcher.nudge, job)):
         return await wait
@@ -180,8 +177,9 @@ async def _look_for_object(clients: Clients, following: Following) -> JobStatus:
     expected = outputs_of(parse_process(following.job.process), source)
     if expected is None or not expected.key:
         raise ProcessError(f"job {following.job.task_id} has no output whose name can be told beforehand")
-    await clients.ready()
-    state = await head(clients.oss, expected.bucket, expected.key)
+    async with clients.gate:
+        await clients.ready()
+        state = await head(clients.oss, expected.bucket, expected.key)
     before = following.baseline
     # A result that equals the old object keeps its ETag; then only its time or version moves.
     if state is None or (before is not None and state == before):

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
-from airflow_provider_oss_async.exceptions import OSSServiceError
 from airflow_provider_oss_async.jobs.notification import parse_completion
-from airflow_provider_oss_async.jobs.patience import GROWTH
+from airflow_provider_oss_async.jobs.patience import GROWTH, seldom
+from airflow_provider_oss_async.jobs.smq import MAX_BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from airflow_provider_oss_async.jobs.smq import Message, SMQClient
 
@@ -50,8 +51,8 @@ class _Consumer:
     queue: str
     readers: dict[str, list[_Reader]] = field(default_factory=dict)
     runner: asyncio.Task[None] | None = None
-    #: Receipt handles by task id.
-    received: dict[str, list[str]] = field(default_factory=dict)
+    #: Receipt handles by task id and message id.
+    received: dict[str, dict[str, str]] = field(default_factory=dict)
     done: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     outbox: list[str] = field(default_factory=list)
     deleting: asyncio.Task[None] | None = None
@@ -60,7 +61,7 @@ class _Consumer:
 
     def join(self, task_id: str, reader: _Reader) -> None:
         self.readers.setdefault(task_id, []).append(reader)
-        if self.runner is None:
+        if self.runner is None or self.runner.done():
             self.runner = asyncio.create_task(self._run(), name="oss-async-mailbox")
 
     def leave(self, task_id: str, reader: _Reader) -> None:
@@ -75,50 +76,57 @@ class _Consumer:
     async def delete(self, task_id: str, client: SMQClient) -> None:
         """Delete what has come for a job, whose outcome is in good hands now."""
         self.done.append(task_id)
-        handles = self.received.pop(task_id, [])
-        if not handles:
-            return
+        handles = self.received.pop(task_id, {})
+        if handles:
+            # Shielded, because it deletes for others too.
+            await asyncio.shield(self._send_off(handles.values(), client))
+
+    def _send_off(self, handles: Iterable[str], client: SMQClient) -> asyncio.Task[None]:
         self.outbox += handles
         if self.deleting is None or self.deleting.done():
             self.deleting = asyncio.create_task(self._delete(client))
-        # Shielded, because it deletes for others too.
-        await asyncio.shield(self.deleting)
+        return self.deleting
 
     async def _delete(self, client: SMQClient) -> None:
         await asyncio.sleep(_GATHER)
-        handles, self.outbox = self.outbox, []
-        try:
-            await client.delete(self.queue, handles)
-        except OSSServiceError as error:
-            log.info("%d messages could not be deleted and will come again: %s", len(handles), error)
+        while self.outbox:
+            handles, self.outbox = self.outbox[:MAX_BATCH], self.outbox[MAX_BATCH:]
+            try:
+                await client.delete(self.queue, handles)
+            except Exception as error:
+                # Whatever it was, it must not fail a task whose job has succeeded.
+                seldom("Messages could not be deleted and will come again: %s", error)
 
     async def _run(self) -> None:
-        pause = PAUSE
+        failure_pause = left_pause = PAUSE
         while self.readers:
-            client = next(iter(self.readers.values()))[0].client
+            # Any of them: one whose account lacks the right must not stand in for all.
+            client = random.choice(list(self.readers.values()))[0].client  # noqa: S311
             try:
                 messages = await client.receive(self.queue)
-            except OSSServiceError as error:
-                self._note(error)
-                await asyncio.sleep(max(pause, error.retry_after or 0.0))
-                pause = min(pause * GROWTH, LONGEST_PAUSE)
-                continue
-            except Exception:
+            except Exception as error:
                 # Messages only hasten what IMM is asked for anyway: nobody's wait ends with this.
-                log.exception("Receiving from the SMQ queue %s failed; IMM is asked all the same", self.queue)
-                await asyncio.sleep(LONGEST_PAUSE)
+                if not self.failing:
+                    log.warning(
+                        "No messages from the SMQ queue %s; IMM is asked meanwhile: %s", self.queue, error
+                    )
+                self.failing = True
+                await asyncio.sleep(max(failure_pause, getattr(error, "retry_after", None) or 0.0))
+                failure_pause = min(failure_pause * GROWTH, LONGEST_PAUSE)
                 continue
             if self.failing:
                 log.info("The SMQ queue %s answers again", self.queue)
-            self.failing, pause = False, PAUSE
+            self.failing, failure_pause = False, PAUSE
             verdicts = [(self._take(message), message.handle) for message in messages]
             stale = [handle for verdict, handle in verdicts if verdict == "stale"]
             if stale:
-                self.outbox += stale
-                await self._delete(client)
+                self._send_off(stale, client)
             if {verdict for verdict, _ in verdicts} == {"left"}:
                 # Do not take from others time and again what is theirs.
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(left_pause)
+                left_pause = min(left_pause * GROWTH, LONGEST_PAUSE)
+            else:
+                left_pause = PAUSE
 
     def _take(self, message: Message) -> Literal["taken", "left", "stale"]:
         """Hand a message on to those who wait; say what has become of it."""
@@ -134,7 +142,8 @@ class _Consumer:
             self.foreign = True
             return "left"
         if readers := self.readers.get(completion.task_id):
-            self.received.setdefault(completion.task_id, []).append(message.handle)
+            # Only the latest handle of a message is good.
+            self.received.setdefault(completion.task_id, {})[message.id] = message.handle
             if len(self.received) > _REMEMBERED:
                 # Nobody came to delete it: its task was cancelled, and the message will come again.
                 del self.received[next(iter(self.received))]
@@ -144,11 +153,6 @@ class _Consumer:
         if completion.task_id in self.done or message.dequeue_count >= LEFT_FOR_OTHERS:
             return "stale"
         return "left"
-
-    def _note(self, error: OSSServiceError) -> None:
-        if not self.failing:
-            log.warning("No messages from the SMQ queue %s; IMM is asked meanwhile: %s", self.queue, error)
-        self.failing = True
 
 
 _consumers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Consumer]] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSJobLostError,
     OSSJobTimeoutError,
 )
+from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.jobs.oss import head, matching_keys
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
@@ -131,10 +133,13 @@ def _natural(key: str) -> list[tuple[int, str]]:
 
 def timeout_error(job: OSSJob) -> OSSJobTimeoutError:
     """Return the error for a job that had not ended at its deadline."""
+    if job.submitted is not None and time.time() - job.submitted >= MAX_TIMEOUT:
+        advice = "IMM soon forgets it, so it is not followed any longer: clear the task to submit it anew."
+    else:
+        advice = "Raise timeout, or follow the job with OSSAsyncTaskSensor."
     return OSSJobTimeoutError(
         f"Job {job.task_id} on {job.source} had not ended at the deadline. It may still be running, since "
-        f"OSS jobs cannot be cancelled, and write {job.target or 'nothing'}. Raise timeout, or follow the "
-        "job with OSSAsyncTaskSensor.",
+        f"OSS jobs cannot be cancelled, and write {job.target or 'nothing'}. {advice}",
         job=job.to_dict(),
     )
 

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 GROWTH = 1.5
 #: Seconds for which a question is repeated, unless the caller says otherwise.
 PATIENCE = 60.0
-#: Seconds between two lines of the log about that.
+#: Seconds between two lines of the log with the same text.
 SILENCE = 10.0
-_silent_until = 0.0
+_silent_until: dict[str, float] = {}
 
 
 async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bool]:
@@ -43,12 +43,17 @@ async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bo
         pause = min(pause * GROWTH, ceiling)
 
 
-def _say(text: str, error: Exception) -> None:
-    """Log what thousands may have to say at once, and log it seldom: in a triggerer each line takes time."""
-    global _silent_until
-    if time.monotonic() >= _silent_until:
-        _silent_until = time.monotonic() + SILENCE
-        log.warning(text, error)
+def seldom(text: str, value: object) -> None:
+    """Warn of what thousands may have to say at once, each text once in a while.
+
+    In a triggerer a line of the log is a blocking call.
+
+    :param text: with one ``%s`` for the value.
+    """
+    now = time.monotonic()
+    if now >= _silent_until.get(text, 0.0):
+        _silent_until[text] = now + SILENCE
+        log.warning(text, value)
 
 
 async def persist(ask: Callable[[], Awaitable[T]], until: float = 0.0) -> T:
@@ -64,5 +69,5 @@ async def persist(ask: Callable[[], Awaitable[T]], until: float = 0.0) -> T:
         except (OSSThrottledError, OSSUnavailableError) as error:
             if last:
                 raise
-            _say("Asking again in a while: %s", error)
+            seldom("Asking again in a while: %s", error)
     raise AssertionError("unreachable")  # pragma: no cover

@@ -20,14 +20,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_oss_async.exceptions import (
+    OSSAsyncError,
+    OSSConnectionError,
     OSSServiceError,
     OSSThrottledError,
     OSSUnavailableError,
 )
+from airflow_provider_oss_async.jobs.http import refuses_credentials
 from airflow_provider_oss_async.jobs.imm import is_task_not_found, missing_resource
 from airflow_provider_oss_async.jobs.job import CEILING, FLOOR, RATE, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.outcome import timeout_error
-from airflow_provider_oss_async.jobs.patience import GROWTH
+from airflow_provider_oss_async.jobs.patience import GROWTH, seldom
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -45,12 +48,17 @@ GRACE, GRACE_ANSWERS = 60.0, 3
 SWEEP_FROM, SWEEP_YIELD = 20, 5
 #: Part of its interval by which a job's look may be brought forward to take part in a sweep.
 EARLY = 0.25
-#: Seconds after which a refused ``ListTasks`` is tried again: rights can be granted meanwhile.
-LIST_AGAIN_AFTER = 600.0
-#: Rounds in a row that a refusal must outlast before it ends the jobs it concerns.
-REFUSALS = 3
+#: Seconds after which a refused ``ListTasks`` is tried again, for rights can be granted meanwhile, and one
+#: that got no usable answer. Until then jobs are asked for one by one.
+LIST_AGAIN_AFTER, LIST_AGAIN_SOON = 600.0, 60.0
+#: Rounds in a row and seconds that a refusal must outlast before it ends the jobs it concerns.
+REFUSALS, REFUSED_FOR = 3, 10.0
 #: Times in a row that a page of a sweep may get no usable answer before the sweep is given up.
 PAGE_FAILURES = 3
+#: Seconds that the service can have all requests of an account wait at most.
+LONGEST_PAUSE = 300.0
+#: Seconds for the last look at a job, after its deadline.
+LAST_LOOK = 30.0
 #: Seconds from one round to the next at least, so that jobs that come together are asked for together.
 TICK = 0.25
 #: Seconds by which the service's clock may differ between OSS (submission) and IMM (task).
@@ -75,27 +83,39 @@ class Pace:
     rate: float = RATE
     slowness: float = field(default=1.0, init=False)
     _next: float = field(default=0.0, init=False)
+    _paused_until: float = field(default=0.0, init=False)
+    _slowed_at: float = field(default=0.0, init=False)
 
-    async def turn(self) -> None:
-        """Wait until the next request may go out."""
-        now = time.monotonic()
-        slot = max(now, self._next)
-        self._next = slot + self.slowness / self.rate
-        if slot > now:
-            await asyncio.sleep(slot - now)
+    async def turn(self) -> float:
+        """Wait until the next request may go out, and return when that was."""
+        while True:
+            now = time.monotonic()
+            slot = max(now, self._next, self._paused_until)
+            self._next = slot + self.slowness / self.rate
+            if slot > now:
+                await asyncio.sleep(slot - now)
+            # Whoever was asleep when all were told to pause gets in line again.
+            if slot >= self._paused_until:
+                return slot
 
-    def slow_down(self, retry_after: float | None) -> None:
+    def slow_down(self, retry_after: float | None, sent_at: float | None = None) -> None:
         """Halve the rate and send nothing for a while.
 
-        :param retry_after: seconds the service asked for, if it did.
+        :param retry_after: seconds the service asked for, if it did; at most 5 minutes are granted.
+        :param sent_at: when the throttled request went out. Those that were under way when all were told to
+            slow down do not count again.
         """
+        now = time.monotonic()
+        if sent_at is not None and sent_at < self._slowed_at:
+            return
+        self._slowed_at = now
         self.slowness = min(self.slowness * 2, 64.0)
         pause = retry_after if retry_after is not None else self.slowness * random.uniform(0.5, 1.0)  # noqa: S311
-        self._next = max(self._next, time.monotonic() + pause)
+        self._paused_until = max(self._paused_until, now + min(pause, LONGEST_PAUSE))
 
     def speed_up(self) -> None:
         """Return towards the full rate, a little for each answer."""
-        self.slowness = max(1.0, self.slowness * 0.9)
+        self.slowness = max(1.0, self.slowness * 0.97)
 
 
 class _Line:
@@ -109,13 +129,12 @@ class _Line:
     async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
         """Send a request when its turn has come; takes note of throttling and outages, and passes them on."""
         async with self._parallel:
-            await self.pace.turn()
+            sent_at = await self.pace.turn()
             try:
                 answer = await request()
             except OSSThrottledError as error:
-                if self.pace.slowness == 1:
-                    log.warning("IMM asks to slow down; all looks at jobs come later")
-                self.pace.slow_down(error.retry_after)
+                seldom("IMM asks to slow down; all looks at jobs come later: %s", error)
+                self.pace.slow_down(error.retry_after, sent_at)
                 raise
             except OSSUnavailableError as error:
                 if self._failing_since is None:
@@ -198,8 +217,10 @@ class Watcher:
             crowd.leave(job, future)
             if crowd.empty and self._crowds.get(group) is crowd:
                 del self._crowds[group]
-        with contextlib.suppress(OSSServiceError):
-            status = await self.look(job)
+        with contextlib.suppress(OSSAsyncError, TimeoutError):
+            # Others' last looks may stand in line before this one.
+            async with asyncio.timeout(LAST_LOOK):
+                status = await self.look(job)
             if status.final:
                 return status
         raise timeout_error(job)
@@ -244,7 +265,7 @@ class _Entry:
         self.due = max((since or now) + pause, now + pause / 2)
         self.urgent = self.passed_over = False
 
-    def end(self, outcome: JobStatus | Exception) -> None:
+    def end(self, outcome: JobStatus | OSSAsyncError) -> None:
         for future in self.waiting:
             if future.done():
                 continue
@@ -266,6 +287,7 @@ class _Crowd:
         self._woken = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._refusals = 0
+        self._refused_since = 0.0
         self._list_from = 0.0
         #: Part of the listed tasks that were waited for, at the last sweeps.
         self._density = 1.0
@@ -324,7 +346,7 @@ class _Crowd:
             # A defect must reach those who wait, not leave them waiting for a task that has died.
             log.exception("Looking at jobs of IMM project %s failed", self._group.project)
             self._runner = None
-            self._end_all(error)
+            self._end_all(OSSAsyncError(f"Looking at the job failed: {type(error).__name__}: {error}"))
 
     def _worth_sweeping(self, due: list[_Entry], now: float) -> list[_Entry]:
         """Return the jobs to look for in a sweep; none where asking one by one costs less."""
@@ -371,16 +393,15 @@ class _Crowd:
 
             try:
                 tasks, token = await self._line.ask(page)
-            except OSSThrottledError:
-                continue
-            except OSSUnavailableError:
+            except (OSSThrottledError, OSSUnavailableError) as error:
                 # To begin anew would never reach the end of a long list.
                 failures += 1
                 if failures < PAGE_FAILURES:
                     continue
-                self._put_off(missing.values())
-                return
-            except OSSServiceError as error:
+                seldom("Jobs are asked for one by one, because ListTasks cannot be had: %s", error)
+                self._list_from = time.monotonic() + LIST_AGAIN_SOON
+                break
+            except (OSSServiceError, OSSConnectionError) as error:
                 log.warning("Jobs are asked for one by one, because ListTasks was refused: %s", error)
                 self._list_from = time.monotonic() + LIST_AGAIN_AFTER
                 break
@@ -401,19 +422,27 @@ class _Crowd:
     async def _ask(self, due: list[_Entry]) -> None:
         """Look at jobs one by one."""
         errors = await asyncio.gather(*(self._get(entry) for entry in due))
-        refusal = next((e for e in errors if type(e) is OSSServiceError), None)
+        refusal = next((e for e in errors if isinstance(e, OSSConnectionError) or _is_refusal(e)), None)
         if refusal is not None:
-            self._refusals += 1
-            if self._refusals >= REFUSALS:
-                self._end_all(refusal)
+            self._note_refusal(refusal)
         elif None in errors:
             self._refusals = 0
-        if any(e is not None and not isinstance(e, OSSThrottledError) for e in errors):
-            now = time.monotonic()
-            self._put_off(entry for entry in self._entries.values() if entry.due <= now)
+        now = time.monotonic()
+        # Where nobody got an answer, nobody will now.
+        for entry in due if None in errors else list(self._entries.values()):
+            if entry.due <= now:
+                entry.put_off()
 
-    async def _get(self, entry: _Entry) -> OSSServiceError | None:
-        """Look at one job; return the error if it concerns all jobs of the group."""
+    def _note_refusal(self, error: OSSAsyncError) -> None:
+        now = time.monotonic()
+        self._refused_since = self._refused_since if self._refusals else now
+        self._refusals += 1
+        if self._refusals >= REFUSALS and now - self._refused_since >= REFUSED_FOR:
+            self._refusals = 0
+            self._end_all(error)
+
+    async def _get(self, entry: _Entry) -> OSSAsyncError | None:
+        """Look at one job; return the error if it is not about this job alone."""
         job = entry.job
         if self._entries.get(job.task_id) is not entry:
             return None
@@ -421,10 +450,10 @@ class _Crowd:
             info = await self._line.ask(
                 lambda: self._imm.get_task(job.imm_project, job.task_type, job.task_id)
             )
-        except (OSSThrottledError, OSSUnavailableError) as error:
+        except (OSSThrottledError, OSSUnavailableError, OSSConnectionError) as error:
             return error
         except OSSServiceError as error:
-            if error.status in (401, 403) or missing_resource(error) == "project":
+            if _is_refusal(error):
                 return error
             if is_task_not_found(error):
                 self._miss(entry)
@@ -456,13 +485,16 @@ class _Crowd:
         if entry.refusals >= REFUSALS:
             entry.end(error)
 
-    def _put_off(self, entries: Iterable[_Entry]) -> None:
-        for entry in entries:
-            entry.put_off()
-
-    def _end_all(self, error: Exception) -> None:
+    def _end_all(self, error: OSSAsyncError) -> None:
         for entry in self._entries.values():
             entry.end(error)
+
+
+def _is_refusal(error: OSSAsyncError | None) -> bool:
+    """Whether a right or the project is missing, or the keys are wrong: for all jobs of the group."""
+    return isinstance(error, OSSServiceError) and (
+        refuses_credentials(error) or missing_resource(error) == "project"
+    )
 
 
 def _jitter() -> float:

@@ -48,10 +48,10 @@ class OSSAsyncBaseOperator(BaseOperator):
         ``{index}`` and ``{autoext}`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values added to the process string as they are (templated)
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so when a
-        message comes to the queue of the connection, and adds the connection's topic to the request where
-        ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for accounts
-        without rights on IMM (templated)
+    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
@@ -151,7 +151,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSJobError: the job did not succeed.
         """
         # What only a running task needs is not imported while a DAG file is parsed.
-        from airflow_provider_oss_async.jobs.following import acknowledge, look, see_through
+        from airflow_provider_oss_async.jobs.following import look, see_through
         from airflow_provider_oss_async.operators.once import Once
         from airflow_provider_oss_async.operators.record import TaskRecord
 
@@ -188,15 +188,16 @@ class OSSAsyncBaseOperator(BaseOperator):
                     self.log.info("The first look at job %s brought no answer: %s", job.task_id, error)
                 if status is None or not status.final:
                     self._defer(following)
-
+            elif following.completion == "smq":
+                # Each worker would be one more consumer, and take from the queue what others wait for.
+                self.log.info("Without deferrable=True the queue is not read: IMM is asked at intervals")
+                following = replace(following, completion="imm")
             try:
                 result = run(lambda clients: see_through(clients, following, status))
             except (OSSJobFailedError, OSSJobLostError):
                 # It has ended badly: the next try must submit a new one.
                 record.clear()
-                run(lambda clients: acknowledge(clients, following))
                 raise
-            run(lambda clients: acknowledge(clients, following))
         return self._succeed(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -335,7 +336,7 @@ class OSSAsyncBaseOperator(BaseOperator):
             process = replace(instruction.process, topic=settings.smq_topic)
             _collect(problems, lambda: check_outputs(process, instruction.source))
             instruction = replace(instruction, process=process)
-        if self.wait_for_completion:
+        if self.wait_for_completion and self.deferrable:
             missing = [name for name in ("smq_endpoint", "smq_queue") if not getattr(settings, name)]
             problems += [f"completion='smq' needs {name} {on}" for name in missing]
             if not instruction.process.topic:

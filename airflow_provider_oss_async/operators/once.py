@@ -80,6 +80,8 @@ class Once:
 
     def _submit(self, baseline: ObjectState | None) -> OSSJob:
         """Send one request. The intent is written anew each time, so that a search begins at the last one."""
+        # What fails before a request must not leave an intent to send one.
+        self.run(lambda clients: clients.ready())
         self.record.write_intent(asdict(baseline) if baseline else None)
         try:
             return self.run(self._send)
@@ -90,7 +92,13 @@ class Once:
             raise
 
     def _reattach(self, before: Following) -> Following | None:
-        following = replace(before, deadline=self.deadline, poll_interval=self.poll_interval)
+        completion = self.completion
+        if "object" in (completion, before.completion):
+            # The state of the target before the job is only known where it was asked for then.
+            completion = before.completion
+        following = replace(
+            before, completion=completion, deadline=self.deadline, poll_interval=self.poll_interval
+        )
         job = following.job
         try:
             status = self.run(lambda clients: look(clients, following))

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSJobFailedError, OSSServiceError
+from airflow_provider_oss_async.exceptions import (
+    OSSAsyncError,
+    OSSConnectionError,
+    OSSJobFailedError,
+    OSSServiceError,
+)
 from airflow_provider_oss_async.jobs.following import Following, acknowledge, see_through
 from airflow_provider_oss_async.jobs.http import refuses_credentials
 from airflow_provider_oss_async.jobs.outcome import event_of, goes_on
+from airflow_provider_oss_async.jobs.patience import seldom
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,6 +74,7 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         self.oss_conn_id = oss_conn_id
         self.region = region
         self.end_from_trigger = end_from_trigger
+        self._over = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make this trigger again."""
@@ -94,6 +101,7 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             # Where the triggerer is not Airflow's own, as in dag.test(), a worker goes on with the payload.
             success.payload = event.payload
             event = success
+        self._over = True
         yield event
         # Only now has the triggerer taken the event, and the message about the job done its duty.
         if following.completion == "smq" and isinstance(outcome, dict | OSSJobFailedError):
@@ -102,7 +110,9 @@ class OSSAsyncTaskTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Say that the job goes on: OSS offers no way to cancel it."""
-        self.log.warning("%s", goes_on(Following.from_dict(self.following).job))
+        # Airflow also ends thus what is still busy after its event.
+        if not self._over:
+            await self.log.awarning("%s", goes_on(Following.from_dict(self.following).job))
 
     async def _outcome(self, following: Following) -> dict[str, Any]:
         from airflow_provider_oss_async.hooks.shared import forget_settings
@@ -110,12 +120,10 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         async with self._services() as services:
             try:
                 return await see_through(services, following)
-            except OSSServiceError as error:
-                if not refuses_credentials(error):
+            except (OSSServiceError, OSSConnectionError) as error:
+                if isinstance(error, OSSServiceError) and not refuses_credentials(error):
                     raise
-                self.log.info(
-                    "Trying again with the connection as it is now, since it may have changed: %s", error
-                )
+                seldom("Trying again with the connection as it is now, since it may have changed: %s", error)
                 forget_settings(services)
         async with self._services() as services:
             return await see_through(services, following)

@@ -211,3 +211,21 @@ async def test_a_deletion_that_fails_ends_nothing(
         await mailbox.delete("T-1")
         # It comes again, and is deleted then.
         await until(lambda: queue.counts() == (0, 0))
+
+
+async def test_a_deletion_while_another_is_under_way(
+    stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
+) -> None:
+    queue.visibility = 30
+    stand.service.add_fault("delay", match="SMQ:BatchDeleteMessage", seconds=0.3)
+    heard: set[str] = set()
+    with mailbox.reading("T-1", lambda: heard.add("T-1")), mailbox.reading("T-2", lambda: heard.add("T-2")):
+        publish(about("T-1"))
+        publish(about("T-2"))
+        await until(lambda: len(heard) == 2)
+        first = asyncio.create_task(mailbox.delete("T-1"))
+        while not stand.requests("SMQ:BatchDeleteMessage"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await mailbox.delete("T-2")
+        await first
+    assert queue.counts() == (0, 0)

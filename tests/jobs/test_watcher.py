@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_oss_async.exceptions import (
+    OSSConnectionError,
     OSSJobTimeoutError,
     OSSServiceError,
     OSSThrottledError,
@@ -135,12 +136,39 @@ async def test_the_pace_halves_and_recovers() -> None:
     begun = time.monotonic()
     await pace.turn()
     assert time.monotonic() - begun > 0.04
-    for _ in range(30):
+    for _ in range(60):
         pace.speed_up()
     assert pace.slowness == 1
     for _ in range(30):
         pace.slow_down(0)
     assert pace.slowness == 64
+
+
+async def test_requests_that_were_under_way_slow_down_once() -> None:
+    pace = Pace(1000)
+    sent = [await pace.turn() for _ in range(8)]
+    for moment in sent:
+        pace.slow_down(0.05, moment)
+    assert pace.slowness == 2
+    pace.slow_down(0.05, await pace.turn())
+    assert pace.slowness == 4
+
+
+async def test_who_was_asleep_when_all_are_told_to_pause_pauses_too() -> None:
+    pace = Pace(10)
+    await pace.turn()
+    asleep = asyncio.create_task(pace.turn())
+    await asyncio.sleep(0.02)
+    pace.slow_down(0.3)
+    begun = time.monotonic()
+    await asleep
+    assert time.monotonic() - begun > 0.25
+
+
+def test_a_pause_has_an_end() -> None:
+    pace = Pace(10)
+    pace.slow_down(999_999.0)
+    assert pace._paused_until - time.monotonic() <= module.LONGEST_PAUSE
 
 
 async def test_errors_of_the_service_are_waited_out(services: Services, stand: Any) -> None:
@@ -294,14 +322,55 @@ async def test_a_sweep_outlasts_throttling_and_errors(
     assert stand.requests("IMM:GetTask") < 50
 
 
-async def test_a_listing_that_stays_out_of_reach_is_given_up_for_a_while(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "fields"), [("refuse", {"status": 503}), ("throttle", {"seconds": 0.05})])
+async def test_where_listing_cannot_be_had_jobs_are_asked_for(
+    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch, kind: str, fields: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
     jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
-    stand.service.add_fault("refuse", match="IMM:ListTasks", times=7, status=503)
-    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon()) for job in jobs))
+    stand.service.add_fault(kind, match="IMM:ListTasks", times=0, **fields)
+    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon(20)) for job in jobs))
     assert {result.state for result in results} == {"succeeded"}
+    assert stand.requests("IMM:ListTasks") == module.PAGE_FAILURES
+
+
+async def test_one_bad_answer_puts_nobody_else_off(
+    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.watcher, "floor", 5.0)
+    stand.service.add_fault("refuse", match="IMM:ListTasks", status=403, code="NoPermission", times=0)
+    stand.service.add_fault("refuse", match="IMM:GetTask", status=500, every=7, times=0)
+    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
+    waits = [services.watcher.wait(job, deadline=soon(4.5)) for job in jobs]
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    # At 20 requests a second they are all asked within 3 s, and the few that got no answer at the deadline.
+    assert sum(isinstance(result, JobStatus) for result in results) > 50
+
+
+async def test_credentials_that_cannot_be_had_end_nothing_at_once(
+    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REFUSED_FOR", 1.0)
+    job = await start(services)
+    good, begun = services.imm._credentials, time.monotonic()
+
+    async def credentials() -> Any:
+        if time.monotonic() - begun < 0.4:
+            raise OSSConnectionError("no credentials for a moment")
+        return await good()
+
+    monkeypatch.setattr(services.imm, "_credentials", credentials)
+    assert (await services.watcher.wait(job, deadline=soon())).state == "succeeded"
+
+
+async def test_credentials_that_are_no_good_end_the_wait(services: Services, stand: Any) -> None:
+    job = await start(services)
+    from airflow_provider_oss_async.local.signatures import AccessKey
+
+    stand.service.cloud.verifier.add(AccessKey("local", "rotated"))
+    with pytest.raises(OSSServiceError, match="Check the access key secret"):
+        await services.watcher.wait(job, deadline=soon())
+    assert stand.requests("IMM:GetTask") == module.REFUSALS
 
 
 async def test_news_of_a_job_has_it_looked_at(services: Services, stand: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -33,6 +34,12 @@ def document(**arguments: Any) -> OSSDocumentConvertOperator:
 
 class Killed(BaseException):
     """The worker is gone."""
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @pytest.fixture
@@ -247,6 +254,14 @@ def test_a_request_that_never_went_out_leaves_no_intent(stand: Any, connect: Any
     stand.service.stop()
     context = new_try()
     with pytest.raises(OSSSubmitNotSentError):
+        video().execute(context)
+    assert context["task_state_store"] == {}
+
+
+def test_credentials_that_cannot_be_had_leave_no_intent(connect: Any, new_try: Any, free_port: int) -> None:
+    connect({"credential_source": "credentials_uri", "credentials_uri": f"http://127.0.0.1:{free_port}/"})
+    context = new_try()
+    with pytest.raises(OSSServiceError):
         video().execute(context)
     assert context["task_state_store"] == {}
 

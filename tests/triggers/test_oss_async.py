@@ -150,6 +150,16 @@ async def test_a_trigger_that_is_cancelled_leaves_the_others_alone(stand: Any) -
     assert (await second).payload["status"] == "succeeded"
 
 
+async def test_after_its_event_a_trigger_has_nothing_to_say(stand: Any) -> None:
+    import structlog.testing
+
+    waiting = trigger(await submit())
+    await event_of(waiting)
+    with structlog.testing.capture_logs() as logs:
+        await waiting.on_kill()
+    assert not logs
+
+
 async def test_killing_says_that_the_job_goes_on() -> None:
     import structlog.testing
 

@@ -17,7 +17,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -30,14 +30,13 @@ from airflow_provider_oss_async.jobs.http import refuses_credentials
 from airflow_provider_oss_async.jobs.imm import is_task_not_found, missing_resource
 from airflow_provider_oss_async.jobs.job import CEILING, FLOOR, RATE, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.outcome import timeout_error
+from airflow_provider_oss_async.jobs.pace import Line
 from airflow_provider_oss_async.jobs.patience import GROWTH, seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Iterable
 
     from airflow_provider_oss_async.jobs.imm import IMMClient, TaskInfo
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +54,12 @@ LIST_AGAIN_AFTER, LIST_AGAIN_SOON = 600.0, 60.0
 REFUSALS, REFUSED_FOR = 3, 10.0
 #: Times in a row that a page of a sweep may get no usable answer before the sweep is given up.
 PAGE_FAILURES = 3
-#: Seconds that the service can have all requests of an account wait at most.
-LONGEST_PAUSE = 300.0
 #: Seconds for the last look at a job, after its deadline.
 LAST_LOOK = 30.0
 #: Seconds from one round to the next at least, so that jobs that come together are asked for together.
 TICK = 0.25
 #: Seconds by which the service's clock may differ between OSS (submission) and IMM (task).
 _CLOCK_SLACK = 120.0
-_PARALLEL = 8
 
 
 class Group(NamedTuple):
@@ -71,87 +67,6 @@ class Group(NamedTuple):
 
     project: str
     task_type: str
-
-
-@dataclass(slots=True)
-class Pace:
-    """Spaces the requests of one account, and slows down when the service asks for it.
-
-    :param rate: requests a second at most.
-    """
-
-    rate: float = RATE
-    slowness: float = field(default=1.0, init=False)
-    _next: float = field(default=0.0, init=False)
-    _paused_until: float = field(default=0.0, init=False)
-    _slowed_at: float = field(default=0.0, init=False)
-
-    async def turn(self) -> float:
-        """Wait until the next request may go out, and return when that was."""
-        while True:
-            now = time.monotonic()
-            slot = max(now, self._next, self._paused_until)
-            self._next = slot + self.slowness / self.rate
-            if slot > now:
-                await asyncio.sleep(slot - now)
-            # Whoever was asleep when all were told to pause gets in line again.
-            if slot >= self._paused_until:
-                return slot
-
-    def slow_down(self, retry_after: float | None, sent_at: float | None = None) -> None:
-        """Halve the rate and send nothing for a while.
-
-        :param retry_after: seconds the service asked for, if it did; at most 5 minutes are granted.
-        :param sent_at: when the throttled request went out. Those that were under way when all were told to
-            slow down do not count again.
-        """
-        now = time.monotonic()
-        if sent_at is not None and sent_at < self._slowed_at:
-            return
-        self._slowed_at = now
-        self.slowness = min(self.slowness * 2, 64.0)
-        pause = retry_after if retry_after is not None else self.slowness * random.uniform(0.5, 1.0)  # noqa: S311
-        self._paused_until = max(self._paused_until, now + min(pause, LONGEST_PAUSE))
-
-    def speed_up(self) -> None:
-        """Return towards the full rate, a little for each answer."""
-        self.slowness = max(1.0, self.slowness * 0.97)
-
-
-class _Line:
-    """The line in which all requests of the account stand: a few at once, at the account's pace."""
-
-    def __init__(self, rate: float) -> None:
-        self.pace = Pace(rate)
-        self._parallel = asyncio.Semaphore(_PARALLEL)
-        self._failing_since: float | None = None
-
-    async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Send a request when its turn has come; takes note of throttling and outages, and passes them on."""
-        async with self._parallel:
-            sent_at = await self.pace.turn()
-            try:
-                answer = await request()
-            except OSSThrottledError as error:
-                seldom("IMM asks to slow down; all looks at jobs come later: %s", error)
-                self.pace.slow_down(error.retry_after, sent_at)
-                raise
-            except OSSUnavailableError as error:
-                if self._failing_since is None:
-                    self._failing_since = time.monotonic()
-                    log.warning("All jobs wait on, although IMM cannot be asked: %s", error)
-                raise
-            except OSSServiceError:
-                self._answered()
-                raise
-            self._answered()
-            return answer
-
-    def _answered(self) -> None:
-        self.pace.speed_up()
-        if self._failing_since is not None:
-            log.info("IMM answers again after %.0f s", time.monotonic() - self._failing_since)
-            self._failing_since = None
 
 
 class Watcher:
@@ -165,7 +80,7 @@ class Watcher:
     def __init__(self, imm: IMMClient, *, rate: float = RATE, floor: float = FLOOR) -> None:
         self.floor = floor
         self._imm = imm
-        self._line = _Line(rate)
+        self._line = Line(rate)
         self._crowds: dict[Group, _Crowd] = {}
 
     async def look(self, job: OSSJob, known_since: float | None = None) -> JobStatus:
@@ -279,7 +194,7 @@ class _Entry:
 class _Crowd:
     """The waiting jobs of one group, and the task that looks at them."""
 
-    def __init__(self, group: Group, imm: IMMClient, line: _Line) -> None:
+    def __init__(self, group: Group, imm: IMMClient, line: Line) -> None:
         self._group = group
         self._imm = imm
         self._line = line

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Times that a message for a job which nobody here waits for is left to reappear, before it is deleted.
 LEFT_FOR_OTHERS = 10
-#: Seconds between two receptions where the queue holds only what is left for others, and after a failure: at
-#: first, and at most.
+#: Seconds between two receptions where the first brought only what is left for others, and after a failure,
+#: where they grow to the second number.
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds for which deletions are gathered into one request.
 _GATHER = 0.05
@@ -98,7 +98,7 @@ class _Consumer:
                 seldom("Messages could not be deleted and will come again: %s", error)
 
     async def _run(self) -> None:
-        failure_pause = left_pause = PAUSE
+        pause = PAUSE
         while self.readers:
             # Any of them: one whose account lacks the right must not stand in for all.
             client = random.choice(list(self.readers.values()))[0].client  # noqa: S311
@@ -111,22 +111,19 @@ class _Consumer:
                         "No messages from the SMQ queue %s; IMM is asked meanwhile: %s", self.queue, error
                     )
                 self.failing = True
-                await asyncio.sleep(max(failure_pause, getattr(error, "retry_after", None) or 0.0))
-                failure_pause = min(failure_pause * GROWTH, LONGEST_PAUSE)
+                await asyncio.sleep(max(pause, getattr(error, "retry_after", None) or 0.0))
+                pause = min(pause * GROWTH, LONGEST_PAUSE)
                 continue
             if self.failing:
                 log.info("The SMQ queue %s answers again", self.queue)
-            self.failing, failure_pause = False, PAUSE
+            self.failing, pause = False, PAUSE
             verdicts = [(self._take(message), message.handle) for message in messages]
             stale = [handle for verdict, handle in verdicts if verdict == "stale"]
             if stale:
                 self._send_off(stale, client)
             if {verdict for verdict, _ in verdicts} == {"left"}:
                 # Do not take from others time and again what is theirs.
-                await asyncio.sleep(left_pause)
-                left_pause = min(left_pause * GROWTH, LONGEST_PAUSE)
-            else:
-                left_pause = PAUSE
+                await asyncio.sleep(PAUSE)
 
     def _take(self, message: Message) -> Literal["taken", "left", "stale"]:
         """Hand a message on to those who wait; say what has become of it."""

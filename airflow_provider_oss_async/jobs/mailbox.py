@@ -111,7 +111,8 @@ class _Consumer:
                         "No messages from the SMQ queue %s; IMM is asked meanwhile: %s", self.queue, error
                     )
                 self.failing = True
-                await asyncio.sleep(max(pause, getattr(error, "retry_after", None) or 0.0))
+                asked_for = getattr(error, "retry_after", None) or 0.0
+                await asyncio.sleep(min(max(pause, asked_for), LONGEST_PAUSE))
                 pause = min(pause * GROWTH, LONGEST_PAUSE)
                 continue
             if self.failing:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 #: What a job may be found to be. ``lost``: the service no longer knows it.
 JobState = Literal["running", "succeeded", "failed", "lost"]
 #: How an outcome is learned. ``imm``: IMM's ``GetTask``. ``object``: the target object appears. ``smq``: a
 #: message says when to ask ``GetTask``.
 Completion = Literal["imm", "object", "smq"]
-COMPLETIONS: tuple[str, ...] = ("imm", "object", "smq")
+COMPLETIONS: tuple[str, ...] = get_args(Completion)
 #: IMM keeps what it knows of a task for 7 days; no wait may come near that.
 MAX_TIMEOUT = 6.5 * 24 * 3600
 #: Seconds between the first two looks at a job, and between two looks at most, unless the caller says.

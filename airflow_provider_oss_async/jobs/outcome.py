@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_oss_async.exceptions import (
@@ -107,7 +107,7 @@ async def _outputs(clients: OutcomeClients, job: OSSJob) -> AsyncIterator[str]:
         if await head(clients.oss, expected.bucket, expected.key) is not None:
             yield f"oss://{expected.bucket}/{expected.key}"
         return
-    since = datetime.fromisoformat(job.submitted_at) - _RESOLUTION if job.submitted_at else None
+    since = datetime.fromtimestamp(job.submitted, UTC) - _RESOLUTION if job.submitted is not None else None
     keys = [
         key
         async for key in matching_keys(clients.oss, expected.bucket, expected.prefix, expected.pattern, since)

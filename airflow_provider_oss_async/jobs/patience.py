@@ -27,6 +27,11 @@ SILENCE = 10.0
 _silent_until: dict[str, float] = {}
 
 
+def jitter() -> float:
+    """Return the part of a pause to wait, so that many do not ask at the same moment for ever."""
+    return random.uniform(0.8, 1.0)  # noqa: S311
+
+
 async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bool]:
     """Yield at once, then after pauses that grow from ``floor`` to ``ceiling`` seconds, jittered.
 
@@ -39,7 +44,7 @@ async def pauses(until: float, floor: float, ceiling: float) -> AsyncIterator[bo
         yield last
         if last:
             return
-        await asyncio.sleep(min(pause * random.uniform(0.8, 1.0), max(0.0, until - time.time())))  # noqa: S311
+        await asyncio.sleep(min(pause * jitter(), max(0.0, until - time.time())))
         pause = min(pause * GROWTH, ceiling)
 
 

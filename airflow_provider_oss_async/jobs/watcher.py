@@ -13,7 +13,6 @@ import contextlib
 import copy
 import heapq
 import logging
-import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from airflow_provider_oss_async.jobs.imm import is_task_not_found, missing_resou
 from airflow_provider_oss_async.jobs.job import CEILING, FLOOR, RATE, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.outcome import timeout_error
 from airflow_provider_oss_async.jobs.pace import Line
-from airflow_provider_oss_async.jobs.patience import GROWTH, seldom
+from airflow_provider_oss_async.jobs.patience import GROWTH, jitter, seldom
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -143,7 +142,7 @@ class Watcher:
     def nudge(self, job: OSSJob) -> None:
         """Look at a waiting job now: there is news of it."""
         if (crowd := self._crowds.get(Group(job.imm_project, job.task_type))) is not None:
-            crowd.nudge(job.task_id)
+            crowd.nudge(job.task_id, self.floor)
 
 
 @dataclass(slots=True, eq=False)
@@ -167,16 +166,16 @@ class _Entry:
         """Whether it is due, or so soon that it may take part in a sweep."""
         return self.due - EARLY * self.interval <= now
 
-    def put_off(self, since: float | None = None, jitter: float | None = None) -> None:
+    def put_off(self, since: float | None = None, part: float | None = None) -> None:
         """Make it due again after its interval, which grows with each look that was not out of turn.
 
         :param since: when the look began, if not now.
-        :param jitter: part of the interval to wait, by default drawn at random.
+        :param part: of the interval to wait, by default drawn at random.
         """
         now = time.monotonic()
         if self.near(now):
             self.interval = min(max(self.floor, self.interval * GROWTH), self.ceiling)
-        pause = min(self.interval or self.floor, self.ceiling) * (jitter or _jitter())
+        pause = min(self.interval or self.floor, self.ceiling) * (part or jitter())
         self.due = max((since or now) + pause, now + pause / 2)
         self.urgent = self.passed_over = False
 
@@ -233,11 +232,11 @@ class _Crowd:
                 self._runner.cancel()
                 self._runner = None
 
-    def nudge(self, task_id: str) -> None:
+    def nudge(self, task_id: str, floor: float) -> None:
         if (entry := self._entries.get(task_id)) is not None:
             entry.due, entry.urgent, entry.interval = time.monotonic(), True, 0.0
             # The message may be ahead of the record: look again soon, whatever the strategy's floor.
-            entry.floor = min(entry.floor, FLOOR)
+            entry.floor = min(entry.floor, floor)
             self._woken.set()
 
     async def _run(self) -> None:
@@ -291,7 +290,7 @@ class _Crowd:
             datetime.fromtimestamp(moment, UTC) for moment in (first - _CLOCK_SLACK, last + _CLOCK_SLACK)
         )
         # What was met in one sweep stays together for the next one, however long the sweep takes.
-        since, jitter = time.monotonic(), _jitter()
+        since, part = time.monotonic(), jitter()
         token: str | None = None
         pages = listed = met = failures = 0
         while missing and self._entries:
@@ -325,7 +324,7 @@ class _Crowd:
                 if (entry := self._entries.get(info.task_id)) is not None:
                     met += 1
                     missing.pop(info.task_id, None)
-                    self._settle(entry, status_of(info), since, jitter)
+                    self._settle(entry, status_of(info), since, part)
             # Where others' tasks fill the pages, asking one by one is cheaper.
             if token is None or met < SWEEP_YIELD * pages:
                 break
@@ -379,10 +378,10 @@ class _Crowd:
         return None
 
     def _settle(
-        self, entry: _Entry, status: JobStatus, since: float | None = None, jitter: float | None = None
+        self, entry: _Entry, status: JobStatus, since: float | None = None, part: float | None = None
     ) -> None:
         entry.misses = entry.refusals = 0
-        entry.put_off(since, jitter)
+        entry.put_off(since, part)
         if status.final:
             entry.end(status)
 
@@ -410,10 +409,6 @@ def _is_refusal(error: OSSAsyncError | None) -> bool:
     return isinstance(error, OSSServiceError) and (
         refuses_credentials(error) or missing_resource(error) == "project"
     )
-
-
-def _jitter() -> float:
-    return random.uniform(0.8, 1.0)  # noqa: S311
 
 
 def status_of(info: TaskInfo) -> JobStatus:

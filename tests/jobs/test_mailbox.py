@@ -54,6 +54,14 @@ def about(task_id: str) -> str:
     return json.dumps({"TaskId": task_id, "TaskType": "MediaConvert", "Status": "Succeeded"})
 
 
+async def hear(mailbox: Mailbox, publish: Any, task_id: str) -> None:
+    """Publish a message and read it."""
+    news = asyncio.Event()
+    with mailbox.reading(task_id, news.set):
+        publish(about(task_id))
+        await asyncio.wait_for(news.wait(), 10)
+
+
 def consumers() -> list[asyncio.Task[Any]]:
     return [task for task in asyncio.all_tasks() if task.get_name() == "oss-async-mailbox"]
 
@@ -67,10 +75,7 @@ async def until(condition: Any) -> None:
 async def test_a_message_is_deleted_when_its_reader_is_done(
     mailbox: Mailbox, queue: Queue, publish: Any
 ) -> None:
-    news = asyncio.Event()
-    with mailbox.reading("T-1", news.set):
-        publish(about("T-1"))
-        await asyncio.wait_for(news.wait(), 10)
+    await hear(mailbox, publish, "T-1")
     # Received, and still there: the task has not got the outcome yet.
     assert queue.counts() == (0, 1)
     await mailbox.delete("T-1")
@@ -81,11 +86,7 @@ async def test_a_message_is_deleted_when_its_reader_is_done(
 async def test_a_reader_that_is_broken_off_leaves_its_message(
     mailbox: Mailbox, queue: Queue, publish: Any
 ) -> None:
-    news = asyncio.Event()
-
-    with mailbox.reading("T-1", news.set):
-        publish(about("T-1"))
-        await asyncio.wait_for(news.wait(), 10)
+    await hear(mailbox, publish, "T-1")
     await until(lambda: queue.counts() == (1, 0))
     # The next one gets it.
     again = asyncio.Event()
@@ -136,11 +137,8 @@ async def test_a_message_for_others_is_left_a_few_times(
 async def test_a_message_that_comes_twice_is_deleted_twice(
     stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
 ) -> None:
-    news = asyncio.Event()
     with mailbox.reading("T-2", lambda: None):
-        with mailbox.reading("T-1", news.set):
-            publish(about("T-1"))
-            await asyncio.wait_for(news.wait(), 10)
+        await hear(mailbox, publish, "T-1")
         await mailbox.delete("T-1")
         publish(about("T-1"))
         deletions = stand.requests("SMQ:BatchDeleteMessage")
@@ -203,11 +201,8 @@ async def test_a_deletion_that_fails_ends_nothing(
     stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
 ) -> None:
     stand.service.add_fault("refuse", match="SMQ:BatchDeleteMessage", status=500)
-    news = asyncio.Event()
     with mailbox.reading("T-2", lambda: None):
-        with mailbox.reading("T-1", news.set):
-            publish(about("T-1"))
-            await asyncio.wait_for(news.wait(), 10)
+        await hear(mailbox, publish, "T-1")
         await mailbox.delete("T-1")
         # It comes again, and is deleted then.
         await until(lambda: queue.counts() == (0, 0))

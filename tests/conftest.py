@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_oss_async.local.server import LocalService
+    from airflow_provider_oss_async.local.server.app import LocalService
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +47,8 @@ class Stand:
         self.service = self._start(0)
 
     def _start(self, port: int) -> LocalService:
-        from airflow_provider_oss_async.local.processing import Produced, ProducedFile
-        from airflow_provider_oss_async.local.server import LocalService
+        from airflow_provider_oss_async.local.processing.run import Produced, ProducedFile
+        from airflow_provider_oss_async.local.server.app import LocalService
 
         def no_work(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:
             if not spec.writes_object:
@@ -134,17 +134,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten every pause between two looks or attempts."""
     monkeypatch.setenv("AIRFLOW__OSS_ASYNC__MIN_POLL_INTERVAL", "0.05")
     for name, value in (
-        ("watcher.TICK", 0.02),
-        ("watcher.GRACE", 0.15),
-        ("watcher.REFUSED_FOR", 0.0),
-        ("patience.FLOOR", 0.05),
-        ("patience.PATIENCE", 1.0),
-        ("mailbox.PAUSE", 0.05),
-        ("submission.BACK_OFF", 0.01),
-        ("recovery.SETTLING", 0.4),
-        ("recovery.INTERVAL", 0.1),
+        ("jobs.poller.TICK", 0.02),
+        ("jobs.poller.GRACE", 0.15),
+        ("jobs.poller.REFUSED_FOR", 0.0),
+        ("clients.retry.FLOOR", 0.05),
+        ("clients.retry.PATIENCE", 1.0),
+        ("jobs.queue_consumer.PAUSE", 0.05),
+        ("jobs.submission.BACK_OFF", 0.01),
+        ("jobs.reconciliation.SETTLING", 0.4),
+        ("jobs.reconciliation.INTERVAL", 0.1),
     ):
-        monkeypatch.setattr(f"airflow_provider_oss_async.jobs.{name}", value)
+        monkeypatch.setattr(f"airflow_provider_oss_async.{name}", value)
 
 
 class Store(dict[str, Any]):

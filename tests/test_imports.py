@@ -19,9 +19,10 @@ TOP = ("operators", "sensors", "triggers", "links", "queues", "lineage", "assets
 BELOW: dict[str, set[str]] = {
     "exceptions": set(),
     "process": set(),
-    "jobs": {"process"},
-    "hooks": {"process", "jobs"},
-    **{name: {"process", "jobs", "hooks", *TOP} for name in TOP},
+    "clients": {"process"},
+    "jobs": {"process", "clients"},
+    "hooks": {"process", "clients", "jobs"},
+    **{name: {"process", "clients", "jobs", "hooks", *TOP} for name in TOP},
     "local": {"process"},
 }
 #: Cost hundreds of milliseconds each, which every parse of a DAG file would pay.
@@ -86,8 +87,8 @@ def test_imports_run_one_way(path: Path) -> None:
         ("jobs", "from airflow_provider_oss_async.process import Process", False),
         ("jobs", "from airflow_provider_oss_async.exceptions import ProcessError", False),
         ("hooks", "from airflow_provider_oss_async.operators.video import X", True),
-        ("local", "from airflow_provider_oss_async.jobs.smq import SMQClient", True),
-        ("triggers", "from airflow_provider_oss_async.local.server import LocalService", True),
+        ("local", "from airflow_provider_oss_async.clients.smq import SMQClient", True),
+        ("triggers", "from airflow_provider_oss_async.local.server.app import LocalService", True),
         ("operators", "from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook", False),
     ],
 )

@@ -20,9 +20,9 @@ from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.hooks.settings import EXTRA_FIELDS, read_settings
 from airflow_provider_oss_async.jobs import job
 from airflow_provider_oss_async.jobs.job import OSSJob
-from airflow_provider_oss_async.local import faults
-from airflow_provider_oss_async.local.cloud import Cloud
-from airflow_provider_oss_async.local.server import LocalService
+from airflow_provider_oss_async.local.server import faults
+from airflow_provider_oss_async.local.server.app import LocalService
+from airflow_provider_oss_async.local.server.cloud import Cloud
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_oss_async.exceptions import OSSServiceError
-from airflow_provider_oss_async.hooks.credentials import credentials_source, sdk_provider
+from airflow_provider_oss_async.hooks.credential_sources import credentials_source, sdk_provider
 from airflow_provider_oss_async.hooks.services import open_services, sdk_config, sync_session
 from airflow_provider_oss_async.hooks.settings import read_settings
 from airflow_provider_oss_async.jobs.job import OSSJob

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import conf
 
 from airflow_provider_oss_async import __version__
-from airflow_provider_oss_async.hooks.credentials import credentials_source, sdk_provider
+from airflow_provider_oss_async.hooks.credential_sources import credentials_source, sdk_provider
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from alibabacloud_oss_v2.aio import AsyncClient
     from alibabacloud_oss_v2.types import CredentialsProvider
 
-    from airflow_provider_oss_async.hooks.credentials import CachedCredentials
+    from airflow_provider_oss_async.clients.imm import IMMClient
+    from airflow_provider_oss_async.clients.smq import SMQClient
+    from airflow_provider_oss_async.hooks.credential_sources import CachedCredentials
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.imm import IMMClient
-    from airflow_provider_oss_async.jobs.mailbox import Mailbox
-    from airflow_provider_oss_async.jobs.smq import SMQClient
-    from airflow_provider_oss_async.jobs.watcher import Watcher
+    from airflow_provider_oss_async.jobs.poller import Watcher
+    from airflow_provider_oss_async.jobs.queue_consumer import Mailbox
 
 #: How many look for a job's outputs at once. The session has 100 connections, and IMM and SMQ need some too.
 _GATE = 64
@@ -76,11 +76,11 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
     from alibabacloud_oss_v2.aio import AsyncClient
     from alibabacloud_oss_v2.aio.transport import AioHttpClient
 
-    from airflow_provider_oss_async.jobs.imm import IMMClient
+    from airflow_provider_oss_async.clients.imm import IMMClient
+    from airflow_provider_oss_async.clients.smq import SMQClient
     from airflow_provider_oss_async.jobs.job import FLOOR, RATE
-    from airflow_provider_oss_async.jobs.mailbox import Mailbox
-    from airflow_provider_oss_async.jobs.smq import SMQClient
-    from airflow_provider_oss_async.jobs.watcher import Watcher
+    from airflow_provider_oss_async.jobs.poller import Watcher
+    from airflow_provider_oss_async.jobs.queue_consumer import Mailbox
 
     source = credentials_source(settings)
     proxy = settings.proxy or None

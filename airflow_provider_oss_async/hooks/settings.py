@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 from urllib.parse import urlsplit
 
+from airflow_provider_oss_async.clients.imm import imm_endpoint
 from airflow_provider_oss_async.exceptions import OSSConnectionError
-from airflow_provider_oss_async.jobs.imm import imm_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_oss_async.clients.oss import advice, root_cause, was_never_sent
 from airflow_provider_oss_async.exceptions import (
     OSSSubmitError,
     OSSSubmitNotSentError,
@@ -19,7 +20,6 @@ from airflow_provider_oss_async.exceptions import (
     ProcessError,
 )
 from airflow_provider_oss_async.jobs.job import OSSJob
-from airflow_provider_oss_async.jobs.oss import advice, root_cause, was_never_sent
 from airflow_provider_oss_async.process import (
     ObjectURI,
     Process,

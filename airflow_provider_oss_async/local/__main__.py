@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_oss_async.local.cloud import DEFAULT_KEY, Cloud
-from airflow_provider_oss_async.local.faults import Fault
-from airflow_provider_oss_async.local.server import check_loopback, connection_json, serve
-from airflow_provider_oss_async.local.signatures import AccessKey
+from airflow_provider_oss_async.local.server.app import check_loopback, connection_json, serve
+from airflow_provider_oss_async.local.server.cloud import DEFAULT_KEY, Cloud
+from airflow_provider_oss_async.local.server.faults import Fault
+from airflow_provider_oss_async.local.server.signatures import AccessKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +148,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     # Only this command needs what the samples are made with.
-    from airflow_provider_oss_async.local.demo import run_demo
+    from airflow_provider_oss_async.local.demo.run import run_demo
 
     return run_demo(options.directory, options.dags, airflow_ui=options.airflow_ui)
 

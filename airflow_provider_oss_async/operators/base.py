@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.following import Following
     from airflow_provider_oss_async.jobs.job import Completion, JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.submission import Submission
+    from airflow_provider_oss_async.jobs.waiting import Following
 
 T = TypeVar("T")
 
@@ -151,9 +151,9 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSJobError: the job did not succeed.
         """
         # What only a running task needs is not imported while a DAG file is parsed.
-        from airflow_provider_oss_async.jobs.following import look, see_through
-        from airflow_provider_oss_async.operators.once import Once
-        from airflow_provider_oss_async.operators.record import TaskRecord
+        from airflow_provider_oss_async.jobs.waiting import look, see_through
+        from airflow_provider_oss_async.operators.job_store import TaskRecord
+        from airflow_provider_oss_async.operators.submit_once import Once
 
         submission = self.build_submission()
         record = TaskRecord(context, submission.fingerprint, enabled=self.durable)
@@ -206,8 +206,8 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises OSSJobError: the job did not succeed.
         :raises OSSAsyncError: waiting failed.
         """
-        from airflow_provider_oss_async.jobs.outcome import result_from
-        from airflow_provider_oss_async.operators.record import TaskRecord
+        from airflow_provider_oss_async.jobs.result import result_from
+        from airflow_provider_oss_async.operators.job_store import TaskRecord
 
         try:
             result = result_from(event)
@@ -218,7 +218,7 @@ class OSSAsyncBaseOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say that the job goes on: OSS offers no way to cancel it."""
-        from airflow_provider_oss_async.jobs.outcome import goes_on
+        from airflow_provider_oss_async.jobs.result import goes_on
 
         if self._job is not None:
             self.log.warning("%s", goes_on(self._job))
@@ -275,7 +275,7 @@ class OSSAsyncBaseOperator(BaseOperator):
 
         :raises ValueError: names every wrong argument, its value and what is allowed.
         """
-        from airflow_provider_oss_async.jobs.following import predictable_output
+        from airflow_provider_oss_async.jobs.waiting import predictable_output
         from airflow_provider_oss_async.process.naming import outputs_of
 
         settings = self.hook.settings

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.services import Services
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.following import Following
     from airflow_provider_oss_async.jobs.job import Completion
+    from airflow_provider_oss_async.jobs.waiting import Following
 
 
 class OSSSensedJobFailedError(OSSJobFailedError, AirflowFailException):
@@ -100,8 +100,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         :raises OSSServiceError: the service refuses to tell.
         """
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-        from airflow_provider_oss_async.jobs.following import look
-        from airflow_provider_oss_async.jobs.outcome import result_of
+        from airflow_provider_oss_async.jobs.result import result_of
+        from airflow_provider_oss_async.jobs.waiting import look
 
         hook = OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
         following = self._following(hook.settings)
@@ -151,7 +151,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the outcome that the trigger has brought."""
-        from airflow_provider_oss_async.jobs.outcome import result_from
+        from airflow_provider_oss_async.jobs.result import result_from
 
         try:
             return result_from(event)
@@ -167,7 +167,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         return (first or ti.start_date).timestamp()
 
     def _following(self, settings: ConnectionSettings) -> Following:
-        from airflow_provider_oss_async.jobs.following import Following
+        from airflow_provider_oss_async.jobs.waiting import Following
 
         problems = []
         if self.completion not in ("imm", "smq"):

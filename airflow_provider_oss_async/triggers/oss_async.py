@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_oss_async.clients.http import refuses_credentials
+from airflow_provider_oss_async.clients.retry import seldom
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
     OSSConnectionError,
     OSSJobFailedError,
     OSSServiceError,
 )
-from airflow_provider_oss_async.jobs.following import Following, acknowledge, see_through
-from airflow_provider_oss_async.jobs.http import refuses_credentials
-from airflow_provider_oss_async.jobs.outcome import event_of, goes_on
-from airflow_provider_oss_async.jobs.patience import seldom
+from airflow_provider_oss_async.jobs.result import event_of, goes_on
+from airflow_provider_oss_async.jobs.waiting import Following, acknowledge, see_through
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,10 +52,10 @@ class OSSAsyncTaskTrigger(BaseTrigger):
     """Waits until a job has ended, together with all other triggers of the connection in this triggerer.
 
     Only reads, so that it may be restarted at any time and run twice at once. Yields one event, see
-    :func:`~airflow_provider_oss_async.jobs.outcome.event_of`.
+    :func:`~airflow_provider_oss_async.jobs.result.event_of`.
 
     :param following: the job and how to follow it, as
-        :meth:`~airflow_provider_oss_async.jobs.following.Following.to_dict` gives it.
+        :meth:`~airflow_provider_oss_async.jobs.waiting.Following.to_dict` gives it.
     :param oss_conn_id: Airflow connection.
     :param region: takes the place of the connection's region.
     :param end_from_trigger: end the task here when the job has succeeded, without waking a worker.

@@ -108,7 +108,7 @@ def defer(kind: str, jobs: list[Any], ends: list[float], interval: float) -> Non
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import select
 
-    from airflow_provider_oss_async.jobs.following import Following
+    from airflow_provider_oss_async.jobs.waiting import Following
     from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
 
     def trigger(number: int) -> Trigger:

@@ -131,7 +131,7 @@ async def ours(interval: float) -> AsyncIterator[Follow]:
 
 async def one_by_one(ask: Callable[[str], Awaitable[str]], job: dict[str, Any], interval: float) -> str:
     """Ask until the job has ended. ``ask`` may fail, which has the question asked again."""
-    from airflow_provider_oss_async.jobs.watcher import FLOOR, GROWTH
+    from airflow_provider_oss_async.jobs.poller import FLOOR, GROWTH
 
     pause = FLOOR
     while True:
@@ -184,7 +184,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     import airflow.triggers.base  # noqa: F401
     import psutil
 
-    from airflow_provider_oss_async.jobs.following import Following
+    from airflow_provider_oss_async.jobs.waiting import Following
 
     arguments = [
         Following(job, "imm", time.time() + 86400, options.interval).to_dict()
@@ -263,7 +263,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def warm_up(interval: float) -> float:
     """Return how long it takes until the pause between two looks has grown to the interval."""
-    from airflow_provider_oss_async.jobs.watcher import FLOOR, GROWTH
+    from airflow_provider_oss_async.jobs.poller import FLOOR, GROWTH
 
     pause, total = FLOOR, 0.0
     while pause < interval:

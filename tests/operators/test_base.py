@@ -25,8 +25,8 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
+from airflow_provider_oss_async.operators.job_store import KEY
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
-from airflow_provider_oss_async.operators.record import KEY
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from airflow_provider_oss_async.process import Style, VideoConvert, parse_process
 
@@ -482,7 +482,7 @@ def test_trouble_is_told_in_plain_words(
 
 @pytest.mark.parametrize("project", ["", "local-project"])
 def test_an_expired_token(stand: Any, connect: Any, new_try: Any, project: str) -> None:
-    from airflow_provider_oss_async.local.signatures import AccessKey
+    from airflow_provider_oss_async.local.server.signatures import AccessKey
 
     stand.service.cloud.verifier.add(AccessKey("STS.old", "sts-secret", "sts-token", time.time() - 60))
     connect({"security_token": "sts-token", "imm_project": project}, login="STS.old", password="sts-secret")

@@ -11,7 +11,7 @@ pytest.importorskip("imageio_ffmpeg", reason="the stand-in needs the extra 'loca
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_oss_async.local.server import LocalService
+    from airflow_provider_oss_async.local.server.app import LocalService
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
@@ -20,8 +20,8 @@ EXAMPLES = Path(__file__).parents[2] / "example_dags"
 def stand_in(tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iterator[LocalService]:
     """The stand-in with the samples in its bucket, and an Airflow that knows both it and the example DAGs."""
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-    from airflow_provider_oss_async.local.samples import make_samples
-    from airflow_provider_oss_async.local.server import LocalService
+    from airflow_provider_oss_async.local.demo.samples import make_samples
+    from airflow_provider_oss_async.local.server.app import LocalService
 
     folder = tmp_path_factory.mktemp("system")
     bundle = {

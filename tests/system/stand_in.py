@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_oss_async.local.cloud import Cloud
-from airflow_provider_oss_async.local.processing import Produced, ProducedFile
-from airflow_provider_oss_async.local.server import serve
+from airflow_provider_oss_async.local.processing.run import Produced, ProducedFile
+from airflow_provider_oss_async.local.server.app import serve
+from airflow_provider_oss_async.local.server.cloud import Cloud
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.local.jobs import Processor
+    from airflow_provider_oss_async.local.server.job_runner import Processor
 
 #: Buckets, and the IMM projects they are bound to.
 BUCKETS = {"media": "local-project", "papers": "papers-project"}

@@ -19,7 +19,7 @@ import psutil
 from aiohttp import web
 from yarl import URL
 
-from airflow_provider_oss_async.operators.record import KEY
+from airflow_provider_oss_async.operators.job_store import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

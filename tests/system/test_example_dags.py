@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-from airflow_provider_oss_async.local import samples
-from airflow_provider_oss_async.local.ffmpeg import Media, probe
+from airflow_provider_oss_async.local.demo import samples
+from airflow_provider_oss_async.local.processing.ffmpeg import Media, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_oss_async.local.server import LocalService
+    from airflow_provider_oss_async.local.server.app import LocalService
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("example_*.py"))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-from airflow_provider_oss_async.jobs.following import Following
 from airflow_provider_oss_async.jobs.job import OSSJob
+from airflow_provider_oss_async.jobs.waiting import Following
 from airflow_provider_oss_async.process import VideoConvert
 from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
 
@@ -95,7 +95,7 @@ async def test_a_connection_that_is_no_good_is_told(connect: Any) -> None:
 
 
 async def test_a_secret_that_is_changed_while_waiting_is_found(stand: Any, connect: Any) -> None:
-    from airflow_provider_oss_async.local.signatures import AccessKey
+    from airflow_provider_oss_async.local.server.signatures import AccessKey
 
     stand.service.add_fault("job_delay", seconds=0.6)
     job = await submit()

@@ -1,0 +1,236 @@
+"""Asynchronous client for the queues of SMQ (Simple Message Queue, formerly MNS).
+
+API version 2015-06-06: XML over HTTP, signed with HMAC-SHA1 ("Sign requests",
+https://www.alibabacloud.com/help/doc-detail/27487.htm).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.parsers import expat
+from xml.sax.saxutils import escape
+
+from airflow_provider_oss_async.clients.http import Answer, Call, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import aiohttp
+
+    from airflow_provider_oss_async.clients.credentials import Credentials, CredentialsSource
+    from airflow_provider_oss_async.exceptions import OSSServiceError
+
+_VERSION = "2015-06-06"
+_NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
+
+#: Messages that one request can receive or delete.
+MAX_BATCH = 16
+
+#: Seconds that the service holds a request while the queue is empty.
+MAX_WAIT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received message. It comes back after the queue's visibility timeout unless it is deleted.
+
+    :param handle: what :meth:`SMQClient.delete` takes; good until the message comes back.
+    :param body: as published.
+    :param dequeue_count: how often the message has been received, this time included.
+    """
+
+    id: str
+    handle: str
+    body: bytes
+    dequeue_count: int
+
+
+def sign(method: str, resource: str, headers: Mapping[str, str], credentials: Credentials) -> str:
+    """Return the ``Authorization`` header of a request.
+
+    :param resource: path and query as they will be sent.
+    :param headers: names in lower case.
+    """
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-mns-"))
+    fixed = (headers.get(name, "") for name in ("content-md5", "content-type", "date"))
+    to_sign = "\n".join((method, *fixed, lines + resource))
+    # The service's only algorithm; SHA-1 is not broken as a MAC.
+    mac = hmac.new(credentials.access_key_secret.encode(), to_sign.encode(), hashlib.sha1).digest()
+    return f"MNS {credentials.access_key_id}:{base64.b64encode(mac).decode()}"
+
+
+class SMQClient:
+    """Receives and deletes messages of queues. No method retries.
+
+    What the methods raise:
+
+    - :class:`~airflow_provider_oss_async.exceptions.OSSThrottledError`: ask later.
+    - :class:`~airflow_provider_oss_async.exceptions.OSSUnavailableError`: no usable answer, ask again.
+    - :class:`~airflow_provider_oss_async.exceptions.OSSServiceError`: refused; ``status`` is 403 where a
+      right is missing, ``code`` is ``QueueNotExist`` where the queue is.
+
+    :param session: shared by many clients, and not closed here.
+    :param endpoint: host or URL, such as ``https://<account id>.mns.cn-hangzhou.aliyuncs.com``. Without a
+        scheme it is HTTPS, but HTTP for internal hosts (``...-internal.aliyuncs.com``): they have no HTTPS.
+    :param credentials: awaited before every request.
+    :param timeout: seconds for one request, beyond what the service was asked to wait.
+    :param proxy: URL of an HTTP proxy.
+    :raises OSSConnectionError: the endpoint is not one.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: str,
+        credentials: CredentialsSource,
+        *,
+        timeout: float = 10.0,
+        proxy: str | None = None,
+    ) -> None:
+        internal = endpoint.strip().rstrip("/").endswith("-internal.aliyuncs.com")
+        self._session = session
+        self._endpoint = Endpoint.parse(endpoint, service="SMQ", scheme="http" if internal else "https")
+        self._credentials = credentials
+        self._timeout = timeout
+        self._proxy = proxy
+
+    @property
+    def endpoint(self) -> str:
+        """Address of the service."""
+        return str(self._endpoint)
+
+    async def receive(self, queue: str, batch: int = MAX_BATCH, wait: int = MAX_WAIT) -> list[Message]:
+        """Return the messages that are there, or that come within ``wait`` seconds; an empty list if none do.
+
+        https://www.alibabacloud.com/help/doc-detail/35137.htm
+
+        :param batch: how many at most, 1 to 16.
+        :param wait: seconds, 0 to 30.
+        """
+        resource = f"{_messages(queue)}?numOfMessages={batch}&waitseconds={wait}"
+        call, answer, root = await self._ask("BatchReceiveMessage", queue, "GET", resource, wait=wait)
+        if answer.ok and root.tag == "Messages":
+            messages = [_message(node) for node in root.iterfind("Message")]
+            if not all(message.handle for message in messages):
+                raise call.unavailable("the answer holds a message without receipt handle", answer)
+            return messages
+        if answer.status == 404 and root.findtext("Code") == "MessageNotExist":
+            return []
+        raise _refusal(call, answer, root)
+
+    async def delete(self, queue: str, handles: Sequence[str]) -> list[str]:
+        """Delete received messages, 16 to a request.
+
+        https://www.alibabacloud.com/help/doc-detail/35139.htm
+
+        :return: the handles that were not good any more. Their messages are gone already, or will come again.
+        """
+        stale: list[str] = []
+        for first in range(0, len(handles), MAX_BATCH):
+            items = "".join(
+                f"<ReceiptHandle>{escape(handle)}</ReceiptHandle>"
+                for handle in handles[first : first + MAX_BATCH]
+            )
+            body = f'<ReceiptHandles xmlns="{_NAMESPACE}">{items}</ReceiptHandles>'.encode()
+            call, answer, root = await self._ask(
+                "BatchDeleteMessage", queue, "DELETE", _messages(queue), body=body
+            )
+            if answer.ok:
+                continue
+            # Some were deleted and some were not: the answer is a list of the latter.
+            refused = [node.text for node in root.iterfind("Error/ReceiptHandle") if node.text]
+            if answer.status != 404 or not refused:
+                raise _refusal(call, answer, root)
+            stale += refused
+        return stale
+
+    async def _ask(
+        self, action: str, queue: str, method: str, resource: str, *, body: bytes | None = None, wait: int = 0
+    ) -> tuple[Call, Answer, Element]:
+        credentials = await self._credentials()
+        call = Call("SMQ", action, f"queue {queue} at {self._endpoint.host}", credentials)
+        headers = {
+            "host": self._endpoint.host,
+            "date": formatdate(usegmt=True),
+            "x-mns-version": _VERSION,
+        }
+        if body is not None:
+            # Base64 of the hexadecimal digits, not of the digest: so do the official SDKs.
+            digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+            headers["content-md5"] = base64.b64encode(digest.encode()).decode()
+            headers["content-type"] = "text/xml;charset=UTF-8"
+        headers["authorization"] = sign(method, resource, headers, credentials)
+        if credentials.security_token:
+            headers["security-token"] = credentials.security_token
+        answer = await call.send(
+            self._session,
+            method,
+            f"{self._endpoint}{resource}",
+            headers=headers,
+            body=body,
+            timeout=self._timeout + wait,
+            proxy=self._proxy,
+        )
+        return call, answer, parse_xml(answer.body)
+
+
+def parse_xml(data: bytes) -> Element:
+    """Return the root; a nameless element if the data is not XML or holds a document type declaration.
+
+    SMQ never sends one, and everything that makes XML dangerous (entities that grow or fetch) begins with it.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, ParseError, ValueError, LookupError):  # the latter two: strange encodings
+        return Element("")
+    return builder.close()
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise ParseError("a document type declaration")
+
+
+def _messages(queue: str) -> str:
+    return f"/queues/{quote(queue, safe='-_.~')}/messages"
+
+
+def _message(node: Element) -> Message:
+    count = node.findtext("DequeueCount", "")
+    return Message(
+        id=node.findtext("MessageId", ""),
+        handle=node.findtext("ReceiptHandle", ""),
+        body=node.findtext("MessageBody", "").encode(),
+        dequeue_count=int(count) if count.isdecimal() and len(count) < 10 else 1,
+    )
+
+
+def _refusal(call: Call, answer: Answer, root: Element) -> OSSServiceError:
+    if answer.ok:
+        return call.unavailable(f"HTTP {answer.status} with a body that is not SMQ's", answer)
+    code = root.findtext("Code", "")
+    advice = ""
+    if code == "QueueNotExist":
+        advice = "There is no such queue in the account and region of the endpoint."
+    elif answer.status == 403:
+        advice = f"Grant the RAM action mns:{call.action} to access key {call.credentials.access_key_id}."
+    return call.error(
+        answer,
+        code=code,
+        detail=root.findtext("Message", ""),
+        request_id=root.findtext("RequestId", "") or answer.headers.get("x-mns-request-id", ""),
+        advice=advice,
+    )

@@ -1,0 +1,291 @@
+"""AccessKeys and temporary credentials: loaded off the event loop, cached, renewed before they expire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import threading
+import time
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_provider_oss_async.clients.credentials import Credentials
+from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alibabacloud_oss_v2.types import CredentialsProvider
+
+    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+
+    #: Returns credentials and the epoch second at which they expire: ``None`` if it is not known, which
+    #: has them asked for again after a minute, ``float("inf")`` for never.
+    Load = Callable[[], tuple[Credentials, float | None]]
+
+log = logging.getLogger(__name__)
+
+#: Seconds before expiry at which credentials are renewed. The credentials package renews its own copy
+#: 15 minutes before expiry, so that by now it answers with new ones.
+RENEW_BEFORE = 300.0
+#: Seconds after which credentials of unknown expiry, or whose renewal failed, are asked for again.
+ASK_AGAIN_AFTER = 60.0
+
+
+class CachedCredentials:
+    """Credentials of one identity, shared by all clients of a process and safe on any number of loops.
+
+    An instance is a :data:`~airflow_provider_oss_async.clients.credentials.CredentialsSource`.
+
+    :param load: fetches credentials; may block, is called in a thread and by one caller at a time.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._cached: Credentials | None = None
+        self._expires_at = 0.0
+        self._renew_at = 0.0
+        self._thread_lock = threading.Lock()
+        self._loop_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    async def __call__(self) -> Credentials:
+        """Return valid credentials without blocking the loop. Costs nothing while they are fresh.
+
+        :raises OSSConnectionError: the credentials were refused, or a setting is wrong.
+        :raises OSSUnavailableError: whoever issues them could not be reached; trying again may help.
+        """
+        if (fresh := self._fresh()) is not None:
+            return fresh
+        # One waiting thread per loop, however many coroutines wait.
+        lock = self._loop_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        async with lock:
+            if (fresh := self._fresh()) is not None:
+                return fresh
+            return await asyncio.to_thread(self.get)
+
+    def get(self) -> Credentials:
+        """Return valid credentials; blocks while they are renewed. Raises what awaiting raises."""
+        with self._thread_lock:
+            if (fresh := self._fresh()) is not None:
+                return fresh
+            now = time.time()
+            try:
+                loaded, expires_at = self._load()
+            except Exception as error:
+                if self._cached is None or now >= self._expires_at:
+                    raise
+                log.warning("Credentials could not be renewed yet; the old ones are still valid: %s", error)
+                self._renew_at = now + ASK_AGAIN_AFTER
+                return self._cached
+            self._cached = loaded
+            self._expires_at = now if expires_at is None else expires_at
+            self._renew_at = max(now + ASK_AGAIN_AFTER, self._expires_at - RENEW_BEFORE)
+            return loaded
+
+    def current(self) -> Credentials:
+        """Return the credentials last loaded, at once.
+
+        :raises OSSConnectionError: none were loaded yet.
+        """
+        if self._cached is None:
+            raise OSSConnectionError(
+                "Credentials were not loaded yet: await services.ready() before the request"
+            )
+        return self._cached
+
+    def _fresh(self) -> Credentials | None:
+        return self._cached if time.time() < self._renew_at else None
+
+    def __repr__(self) -> str:
+        return f"<CachedCredentials {'loaded' if self._cached else 'empty'}>"
+
+
+def credentials_source(settings: ConnectionSettings) -> CachedCredentials:
+    """Return the credentials that a connection describes; nothing is loaded yet.
+
+    Temporary credentials are shared by everything in this process that has the same settings, so that a
+    thousand waiting tasks assume a role once an hour and not a thousand times.
+    """
+    if settings.credential_source == "static":
+        keys = Credentials(settings.access_key_id, settings.access_key_secret, settings.security_token)
+        return CachedCredentials(lambda: (keys, float("inf")))
+    if settings.credential_source == "environment":
+        return CachedCredentials(lambda: (_from_environment(settings.conn_id), None))
+    return _shared_source(settings)
+
+
+def sdk_provider(source: CachedCredentials, *, blocking: bool) -> CredentialsProvider:
+    """Wrap credentials for the OSS SDK, which asks for them before every attempt.
+
+    :param source: where they come from.
+    :param blocking: renew them in place, for the synchronous client. The asynchronous client asks on its
+        event loop, so there it must be ``False``: the provider then answers with what was loaded last.
+    """
+    from alibabacloud_oss_v2 import credentials as sdk
+    from alibabacloud_oss_v2.types import Credentials as SDKCredentials
+
+    take = source.get if blocking else source.current
+
+    def provide() -> SDKCredentials:
+        keys = take()
+        return SDKCredentials(keys.access_key_id, keys.access_key_secret, keys.security_token)
+
+    return sdk.CredentialsProviderFunc(provide)
+
+
+def _from_environment(conn_id: str) -> Credentials:
+    """Read the variables of the OSS SDK, or else those that other Alibaba Cloud tools share."""
+    for names in (
+        ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
+        (
+            "ALIBABA_CLOUD_ACCESS_KEY_ID",
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+            "ALIBABA_CLOUD_SECURITY_TOKEN",
+        ),
+    ):
+        key_id, secret, token = (os.environ.get(name, "").strip() for name in names)
+        if key_id and secret:
+            return Credentials(key_id, secret, token or None)
+    raise OSSConnectionError(
+        f"Airflow connection {conn_id!r}: credential_source is 'environment', but OSS_ACCESS_KEY_ID and "
+        "OSS_ACCESS_KEY_SECRET are not set where this task runs"
+    )
+
+
+@lru_cache(maxsize=64)
+def _shared_source(settings: ConnectionSettings) -> CachedCredentials:
+    provider: Any = None
+
+    def load() -> tuple[Credentials, float | None]:
+        nonlocal provider
+        try:
+            # Here and not earlier: importing takes half a second, and the default chain reads files.
+            if provider is None:
+                provider = _provider(settings)
+            answer = provider.get_credentials()
+        except ImportError as error:
+            raise OSSConnectionError(
+                f"Airflow connection {settings.conn_id!r}: credential_source {settings.credential_source!r} "
+                f"needs a package that is not installed ({error.name}): "
+                "pip install 'airflow-provider-oss-async[credentials]'"
+            ) from error
+        except Exception as error:
+            failure = _failure(settings, error)
+        else:
+            keys = Credentials(
+                answer.get_access_key_id(),
+                answer.get_access_key_secret(),
+                answer.get_security_token() or None,
+            )
+            return keys, answer.get_expiration()
+        # Outside of the handler: the original error must not travel along as context, because it may quote a
+        # signed request or the body of an answer.
+        raise failure
+
+    return CachedCredentials(load)
+
+
+def _provider(settings: ConnectionSettings) -> Any:
+    _silence_loggers()
+    from alibabacloud_credentials import provider
+    from alibabacloud_credentials.http import HttpOptions
+
+    http = HttpOptions(
+        proxy=settings.proxy or None,
+        connect_timeout=int(settings.connect_timeout * 1000),
+        read_timeout=int(settings.read_timeout * 1000),
+    )
+    role = {
+        "role_arn": settings.role_arn or None,
+        "role_session_name": settings.role_session_name or None,
+        "duration_seconds": settings.role_session_expiration,
+        "policy": settings.role_policy or None,
+        "sts_region_id": settings.region,
+        # None leaves it to the environment of the credentials package.
+        "enable_vpc": True if settings.network == "internal" else None,
+        "http_options": http,
+    }
+    match settings.credential_source:
+        case "ram_role_arn":
+            return provider.RamRoleArnCredentialsProvider(
+                access_key_id=settings.access_key_id,
+                access_key_secret=settings.access_key_secret,
+                security_token=settings.security_token,
+                external_id=settings.external_id or None,
+                **role,
+            )
+        case "oidc_role_arn":
+            return provider.OIDCRoleArnCredentialsProvider(
+                oidc_provider_arn=settings.oidc_provider_arn or None,
+                oidc_token_file_path=settings.oidc_token_file or None,
+                **role,
+            )
+        case "ecs_ram_role":
+            # With its own updates on, every instance would leave a scheduler thread behind.
+            return provider.EcsRamRoleCredentialsProvider(
+                role_name=settings.ecs_role_name or None, async_update_enabled=False
+            )
+        case "credentials_uri":
+            return provider.URLCredentialsProvider(uri=settings.credentials_uri or None)
+    return _default_chain()
+
+
+@lru_cache(maxsize=1)
+def _default_chain() -> Any:
+    """Return the only default chain of this process: each would start a scheduler thread that never ends."""
+    from alibabacloud_credentials import provider
+
+    return provider.DefaultCredentialsProvider()
+
+
+def _silence_loggers() -> None:
+    """Stop the credentials package from writing to stderr.
+
+    On import it attaches stderr handlers to these two loggers, and its messages quote failed requests with
+    their tokens and signatures. What failed is said by our own exceptions.
+    """
+    import_module("alibabacloud_credentials.client")
+    for name in ("credentials", "alibabacloud-tea"):
+        logger = logging.getLogger(name)
+        logger.handlers = [logging.NullHandler()]
+        logger.propagate = False
+
+
+def _failure(settings: ConnectionSettings, error: Exception) -> OSSConnectionError | OSSUnavailableError:
+    """Say what failed, without the texts of the credentials package: they may hold secrets."""
+    text = str(error)
+    what = f"Airflow connection {settings.conn_id!r}: no credentials from {settings.credential_source!r}"
+    unreachable = type(error).__name__ == "RetryError"
+    if settings.credential_source == "default" and not unreachable:
+        return OSSConnectionError(f"{what}: none of the sources of the default chain is set up here")
+    found = re.search(r"http_?code\W+(\d{3})", text, re.IGNORECASE)
+    status = int(found[1]) if found else None
+    code = _service_code(text)
+    answer = f"HTTP {status} {code}".rstrip()
+    throttled = status == 429 or code.startswith("Throttling")
+    if unreachable or throttled or (status is not None and status >= 500):
+        return OSSUnavailableError(
+            f"{what}: " + (answer if status else "the service could not be reached"),
+            service="STS",
+            action="GetCredentials",
+            status=status,
+            code=code,
+        )
+    if status is not None:
+        reason = f"refused with {answer}; check the role, its trust policy and the keys"
+    elif isinstance(error, ValueError | OSError) and not isinstance(error, json.JSONDecodeError):
+        # Missing settings and unreadable files; nothing was sent.
+        reason = text
+    else:
+        reason = f"the answer could not be used ({type(error).__name__})"
+    return OSSConnectionError(f"{what}: {reason}")
+
+
+def _service_code(text: str) -> str:
+    found = re.search(r'"Code"\s*:\s*"([A-Za-z0-9.]{1,80})"', text)
+    return found[1] if found else ""

@@ -1,0 +1,245 @@
+"""IMM, API version 2020-09-30: the actions about tasks and bucket attachments."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from airflow_provider_oss_async.local.server.job_runner import JobRecord, iso
+from airflow_provider_oss_async.local.server.refusal import Refusal
+from airflow_provider_oss_async.local.server.signatures import SignedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from airflow_provider_oss_async.local.server.cloud import Cloud
+    from airflow_provider_oss_async.local.server.store import Bucket
+
+_VERSION = "2020-09-30"
+
+
+class IMMService:
+    """Answers the requests to IMM.
+
+    :param cloud: what all services share.
+    """
+
+    name = "IMM"
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._actions: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
+            "GetTask": self._get_task,
+            "ListTasks": self._list_tasks,
+            "GetDecodeBlindWatermarkResult": self._get_watermark,
+            "GetOSSBucketAttachment": self._get_attachment,
+            "AttachOSSBucket": self._attach,
+        }
+
+    def route(
+        self, request: web.Request
+    ) -> tuple[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        """Return the action a request asks for, and what carries it out."""
+        return request.headers.get("x-acs-action", ""), self._handle
+
+    def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
+        """Return an error as the OpenAPI gateway writes it."""
+        body = {
+            "RequestId": _request_id(),
+            "HostId": request.host,
+            "Code": refusal.code,
+            "Message": refusal.message,
+            "Recommend": "",
+        }
+        return web.json_response(body, status=refusal.status, headers=refusal.headers)
+
+    def throttled(self, seconds: float) -> Refusal:
+        """Return what the gateway says when requests come too fast; the header counts milliseconds."""
+        headers = {"x-acs-retry-after": str(max(1, round(seconds * 1000)))}
+        return Refusal(
+            429, "Throttling.User", "Request was denied due to user flow control.", headers=headers
+        )
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        signed = SignedRequest(request.method, request.raw_path, request.headers)
+        self._cloud.verifier.acs3(signed, body)
+        if request.headers.get("x-acs-version") != _VERSION:
+            raise Refusal(
+                400, "InvalidVersion", f"Specified parameter Version is not valid; it is {_VERSION}."
+            )
+        action = self._actions.get(request.headers["x-acs-action"])
+        if action is None:
+            raise Refusal(
+                404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."
+            )
+        parameters = {**dict(await request.post()), **dict(signed.query)}
+        answer = action({name: str(value) for name, value in parameters.items()})
+        return web.json_response({"RequestId": _request_id(), **answer})
+
+    def _get_task(self, given: dict[str, str]) -> dict[str, Any]:
+        job = self._task(given)
+        return {
+            "ProjectName": job.project,
+            "EventId": job.event_id,
+            **_describe(job, given.get("RequestDefinition", "")),
+        }
+
+    def _list_tasks(self, given: dict[str, str]) -> dict[str, Any]:
+        project = self._project(given)
+        types = _json(given, "TaskTypes", list)
+        status, order = given.get("Status", ""), given.get("Order", "asc")
+        sort = given.get("Sort") or "TaskId"
+        limit = given.get("MaxResults") or "100"
+        if sort not in ("TaskId", "StartTime", "EndTime") or order not in ("asc", "desc"):
+            raise _invalid("Sort or Order")
+        if not limit.isdigit() or not 1 <= int(limit) <= 100:
+            raise _invalid("MaxResults")
+        started = _time_range(given, "StartTimeRange")
+        ended = _time_range(given, "EndTimeRange")
+        after: tuple[Any, str] | None = None
+        if given.get("NextToken"):
+            try:
+                value, task_id = json.loads(base64.urlsafe_b64decode(given["NextToken"]))
+                after = (value, task_id)
+            except (ValueError, TypeError):
+                raise _invalid("NextToken") from None
+        elif sort == "StartTime":
+            # Skip what the range leaves out anyway.
+            after = (started[0], "") if order == "asc" else (started[1] + 1, "")
+        tasks: list[dict[str, Any]] = []
+        place: tuple[Any, str] | None = None
+        for here, job in self._cloud.table.ordered(project, sort, order == "desc", after):
+            if sort == "StartTime" and not started[0] <= job.started <= started[1]:
+                break
+            if (
+                (types and job.task_type not in types)
+                or (status and job.status != status)
+                or not started[0] <= job.started <= started[1]
+                or ("EndTimeRange" in given and not (job.ended and ended[0] <= job.ended <= ended[1]))
+            ):
+                continue
+            if len(tasks) == int(limit):
+                token = base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+                return {"Tasks": tasks, "NextToken": token}
+            progress = 100 if job.status == "Succeeded" else 0
+            tasks.append({**_describe(job, given.get("RequestDefinition", "")), "Progress": progress})
+            place = here
+        return {"Tasks": tasks}
+
+    def _get_watermark(self, given: dict[str, str]) -> dict[str, Any]:
+        job = self._task(given)
+        if job.task_type != "DecodeBlindWatermark":
+            raise _invalid("TaskType")
+        return {
+            "ProjectName": job.project,
+            "EventId": job.event_id,
+            "Content": job.content,
+            **{name: value for name, value in _describe(job, "").items() if name != "Tags"},
+        }
+
+    def _get_attachment(self, given: dict[str, str]) -> dict[str, Any]:
+        bucket = self._bucket(given)
+        if bucket.imm_project is None:
+            raise _not_found("Attachment")
+        created = iso(int(bucket.created * 10**9))
+        return {
+            "ProjectName": bucket.imm_project,
+            "OSSBucket": bucket.name,
+            "Description": "",
+            "CreateTime": created,
+            "UpdateTime": created,
+        }
+
+    def _attach(self, given: dict[str, str]) -> dict[str, Any]:
+        project, bucket = self._project(given), self._bucket(given)
+        if bucket.imm_project not in (None, project):
+            raise Refusal(400, "ResourceAlreadyExists", "The specified resource Attachment already exists.")
+        self._cloud.store.change_bucket(bucket.name, imm_project=project)
+        return {}
+
+    def _project(self, given: dict[str, str]) -> str:
+        project = _required(given, "ProjectName")
+        if project not in self._cloud.projects():
+            raise _not_found("Project")
+        return project
+
+    def _task(self, given: dict[str, str]) -> JobRecord:
+        project = self._project(given)
+        task_type, task_id = _required(given, "TaskType"), _required(given, "TaskId")
+        job = self._cloud.table.get(task_id)
+        if job is None or job.project != project or job.task_type != task_type:
+            raise _not_found("Task")
+        return job
+
+    def _bucket(self, given: dict[str, str]) -> Bucket:
+        bucket = self._cloud.store.bucket(_required(given, "OSSBucket"))
+        if bucket is None:
+            raise _not_found("Bucket")
+        return bucket
+
+
+def _describe(job: JobRecord, definition: str) -> dict[str, Any]:
+    described = {
+        "TaskType": job.task_type,
+        "TaskId": job.task_id,
+        "Status": job.status,
+        "Code": job.code,
+        "Message": job.message,
+        "StartTime": iso(job.started),
+        "EndTime": iso(job.ended),
+        "UserData": "",
+        "Tags": {},
+    }
+    if definition.lower() == "true" and job.definition:
+        described["TaskRequestDefinition"] = job.definition
+    return described
+
+
+def _required(given: dict[str, str], name: str) -> str:
+    if not given.get(name):
+        raise Refusal(400, f"Missing{name}", f"{name} is mandatory for this action.")
+    return given[name]
+
+
+def _json(given: dict[str, str], name: str, kind: type) -> Any:
+    try:
+        value = json.loads(given.get(name) or "null")
+    except ValueError:
+        raise _invalid(name) from None
+    if value is not None and not isinstance(value, kind):
+        raise _invalid(name)
+    return value
+
+
+def _time_range(given: dict[str, str], name: str) -> tuple[int, int]:
+    """Return the two ends in nanoseconds; open where not given."""
+    both = _json(given, name, dict) or {}
+    ends = [0, 2**63]
+    for number, end in enumerate(("Start", "End")):
+        if both.get(end):
+            try:
+                moment = datetime.fromisoformat(both[end])
+            except (ValueError, TypeError):
+                raise _invalid(name) from None
+            if moment.tzinfo is None:
+                raise _invalid(name)
+            ends[number] = round(moment.timestamp() * 10**6) * 1000
+    return ends[0], ends[1]
+
+
+def _invalid(name: str) -> Refusal:
+    return Refusal(400, "InvalidArgument", f"The value of {name} is not valid.")
+
+
+def _not_found(resource: str) -> Refusal:
+    return Refusal(400, "ResourceNotFound", f"The specified resource {resource} is not found.")
+
+
+def _request_id() -> str:
+    return str(uuid.uuid4()).upper()

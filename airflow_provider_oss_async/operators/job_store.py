@@ -1,0 +1,78 @@
+"""What a task remembers of its job across tries, in Airflow's task state store (Airflow 3.3 and later)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_oss_async.jobs.waiting import Following
+
+log = logging.getLogger(__name__)
+
+KEY = "oss_async_job"
+
+
+class TaskRecord:
+    """The intent to submit, and then the job: written around the request, read by a later try.
+
+    It holds for one request (its fingerprint) and one run of tries: an automatic retry keeps
+    ``ti.max_tries``, while a user's Clear raises it, and means starting anew. So it may stay after success;
+    deleted then, a worker that dies before Airflow knows of the success would leave a retry that submits the
+    job again. It goes with the run, at the latest when the store's retention ends.
+
+    :param context: of the running task.
+    :param fingerprint: of the request; empty where the record is only to be cleared.
+    :param enabled: ``False`` remembers nothing.
+    """
+
+    def __init__(self, context: Context, fingerprint: str, *, enabled: bool = True) -> None:
+        store: Any = context.get("task_state_store") if enabled else None
+        if enabled and store is None and fingerprint:
+            log.info(
+                "This Airflow has no task state store (3.3 and later have one): a retry after a crash cannot "
+                "find the job of the try before, and submits a new one."
+            )
+        self._store = store
+        self._identity = {"fingerprint": fingerprint, "max_tries": context["ti"].max_tries}
+
+    def read(self) -> dict[str, Any] | None:
+        """Return what an earlier try left: ``intent_at``, and ``following`` where a job is known."""
+        found = self._store.get(KEY) if self._store is not None else None
+        if not isinstance(found, dict):
+            return None
+        if any(found.get(name) != value for name, value in self._identity.items()):
+            log.info(
+                "The record of an earlier job is left aside: the task was cleared, or its request changed."
+            )
+            return None
+        return found
+
+    def write_intent(self, baseline: dict[str, Any] | None) -> None:
+        """Remember that a request is about to be sent.
+
+        A failure to write is raised: it comes before anything was sent.
+
+        :param baseline: state of the target object before.
+        """
+        if self._store is not None:
+            self._store.set(KEY, {**self._identity, "intent_at": time.time(), "baseline": baseline})
+
+    def write_job(self, following: Following) -> None:
+        """Remember the job. A failure is only logged: the job is running and has to be followed."""
+        self._quietly("set", {**self._identity, "intent_at": time.time(), "following": following.to_dict()})
+
+    def clear(self) -> None:
+        """Forget everything: no job came of it, or one that has failed."""
+        self._quietly("delete")
+
+    def _quietly(self, verb: str, *value: Any) -> None:
+        if self._store is None:
+            return
+        try:
+            getattr(self._store, verb)(KEY, *value)
+        except Exception:
+            log.warning("The task state store could not %s the record of the job", verb, exc_info=True)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_oss_async.clients.messages import Completion, parse_completion
+
+CONTENT = {
+    "ProjectName": "media",
+    "DatasetName": "",
+    "RequestId": "R-1",
+    "TaskType": "MediaConvert",
+    "TaskId": "MediaConvert-1",
+    "Status": "Succeeded",
+    "Code": "",
+    "Message": "",
+    "Sources": [{"URI": "oss://in/a.mov"}],
+    "Targets": [{"URI": "oss://out/影片.mp4"}],
+}
+EXPECTED = Completion("MediaConvert-1", "MediaConvert", "Succeeded", outputs=("oss://out/影片.mp4",))
+
+
+def envelope(content: object) -> dict[str, object]:
+    return {
+        "id": "1",
+        "source": "acs.imm",
+        "type": "imm:Task:MediaConvert",
+        "subject": "acs:imm:cn-hangzhou:1234567890:media/imm:Task:MediaConvert",
+        "time": "1764000000000",
+        "content": content,
+    }
+
+
+def wrapper(message: str) -> dict[str, object]:
+    return {"TopicOwner": "1234567890", "TopicName": "done", "Message": message, "MessageMD5": "D41D"}
+
+
+def packed(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+ENVELOPES = {
+    "bare": CONTENT,
+    "content as text": envelope(json.dumps(CONTENT)),
+    "content as object": envelope(CONTENT),
+    "content in base64": envelope(base64.b64encode(packed(CONTENT)).decode()),
+}
+
+
+@pytest.mark.parametrize("form", ENVELOPES)
+@pytest.mark.parametrize("wrapped", ["simplified", "json", "json of base64"])
+@pytest.mark.parametrize("coding", ["plain", "bom", "base64", "unpadded url-safe", "lines"])
+def test_every_form_says_the_same(form, wrapped, coding):
+    body = packed(ENVELOPES[form])
+    if wrapped == "json":
+        body = packed(wrapper(body.decode()))
+    elif wrapped == "json of base64":
+        body = packed(wrapper(base64.b64encode(body).decode()))
+    body = {
+        "plain": lambda: body,
+        "bom": lambda: b"\xef\xbb\xbf" + body,
+        "base64": lambda: base64.b64encode(body),
+        "unpadded url-safe": lambda: base64.urlsafe_b64encode(body).rstrip(b"="),
+        "lines": lambda: base64.encodebytes(body),
+    }[coding]()
+    assert parse_completion(body) == EXPECTED
+
+
+def test_failure():
+    failed = {**CONTENT, "Status": "Failed", "Code": "InvalidMedia", "Message": "no video", "Targets": []}
+    assert parse_completion(packed(envelope(json.dumps(failed)))) == Completion(
+        "MediaConvert-1", "MediaConvert", "Failed", "InvalidMedia", "no video"
+    )
+
+
+def test_outputs_of_every_kind_in_order():
+    targets = [
+        {
+            "URI": "",
+            "Image": {
+                "Snapshots": [{"URI": "oss://out/1.jpg"}, {"URI": "oss://out/2.jpg"}],
+                "Sprites": [{"URI": "oss://out/sprite.png"}],
+                "Animations": [{"URI": "oss://out/a.gif"}],
+            },
+        },
+        {"URI": "oss://out/b.mp4", "Subtitle": {"Extract": {"URI": "oss://out/b.srt"}}},
+        {"URI": "oss://out/b.mp4"},
+        {"URI": "https://elsewhere/"},
+        {"URI": 3},
+        "odd",
+    ]
+    completion = parse_completion(packed({**CONTENT, "Targets": targets}))
+    assert completion is not None
+    assert completion.outputs == (
+        "oss://out/1.jpg",
+        "oss://out/2.jpg",
+        "oss://out/sprite.png",
+        "oss://out/a.gif",
+        "oss://out/b.mp4",
+        "oss://out/b.srt",
+    )
+
+
+def test_fields_that_are_not_text_are_left_out():
+    completion = parse_completion(packed({"TaskId": "t", "Status": "Failed", "Code": 7, "Message": None}))
+    assert completion == Completion("t", "", "Failed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"hello",
+        b"aGVsbG8=",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"12",
+        b"{}",
+        packed({"TaskId": "t"}),
+        packed({"TaskId": "", "Status": "Failed"}),
+        packed({"TaskId": 5, "Status": "Failed"}),
+        packed({**envelope(CONTENT), "source": "acs.oss"}),
+        packed(envelope(None)),
+        packed(envelope([CONTENT])),
+        packed(wrapper("hello")),
+        packed({"events": [{"eventName": "ObjectCreated:PutObject"}]}),
+        b"<Notification><Message>x</Message></Notification>",
+        b"[" * 200_000,
+        b'{"content":' * 100_000,
+        b'{"a":' + b"9" * 10_000 + b"}",
+    ],
+)
+def test_foreign_messages(body):
+    assert parse_completion(body) is None
+
+
+def test_wrappers_in_wrappers_come_to_an_end():
+    value: object = CONTENT
+    for _ in range(5):
+        value = envelope(value)
+    assert parse_completion(packed(value)) is None
+
+
+@given(st.binary())
+def test_bytes_never_raise(body):
+    parse_completion(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(
+                ["TaskId", "Status", "Code", "Message", "content", "source", "Targets", "URI", "Image"]
+            ),
+            inner,
+        )
+    ),
+)
+
+
+@given(JSON, st.booleans())
+def test_json_never_raises(value, encoded):
+    body = json.dumps(value).encode()
+    completion = parse_completion(base64.b64encode(body) if encoded else body)
+    assert completion is None or (completion.task_id and completion.status)

@@ -47,7 +47,7 @@ class Stand:
         self.service = self._start(0)
 
     def _start(self, port: int) -> LocalService:
-        from airflow_provider_oss_async.local.processing.run import Produced, ProducedFile
+        from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
         from airflow_provider_oss_async.local.server.app import LocalService
 
         def no_work(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:

@@ -15,7 +15,7 @@ from alibabacloud_imm20200930 import models as imm_models
 from alibabacloud_imm20200930.client import Client as IMMClient
 from alibabacloud_tea_openapi.utils_models import Config
 
-from airflow_provider_oss_async.local.processing.run import Produced, ProducedFile
+from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.local.server.app import LocalService

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_oss_async.local.processing.run import Produced, ProducedFile
+from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
 from airflow_provider_oss_async.local.server.app import serve
 from airflow_provider_oss_async.local.server.cloud import Cloud
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pypdfium2
 
 from airflow_provider_oss_async.local.processing import office
-from airflow_provider_oss_async.local.processing.run import JobFailed, ProducedFile
+from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
 from airflow_provider_oss_async.process.document import PRESENTATION, SPREADSHEET, TARGETS, WORD
 
 if TYPE_CHECKING:

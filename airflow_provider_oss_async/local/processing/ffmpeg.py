@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from airflow_provider_oss_async.local.processing.run import JobFailed
+from airflow_provider_oss_async.local.processing.result import JobFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -22,7 +22,7 @@ from airflow_provider_oss_async.local.processing.ffmpeg import (
     run,
     target_size,
 )
-from airflow_provider_oss_async.local.processing.run import JobFailed, ProducedFile
+from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ from airflow_provider_oss_async.local.processing.ffmpeg import (
     run,
     target_size,
 )
-from airflow_provider_oss_async.local.processing.run import JobFailed, ProducedFile
+from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
 from airflow_provider_oss_async.process.media import AUDIO_CONTAINERS, audio_errors
 
 if TYPE_CHECKING:

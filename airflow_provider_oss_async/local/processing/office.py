@@ -36,7 +36,7 @@ from reportlab.platypus import (
 )
 
 from airflow_provider_oss_async.local.processing.fonts import BODY, markup, register
-from airflow_provider_oss_async.local.processing.run import JobFailed
+from airflow_provider_oss_async.local.processing.result import JobFailed
 from airflow_provider_oss_async.process.document import PLAIN
 
 if TYPE_CHECKING:

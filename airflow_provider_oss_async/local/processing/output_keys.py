@@ -6,12 +6,12 @@ import posixpath
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_oss_async.local.processing.run import JobFailed
+from airflow_provider_oss_async.local.processing.result import JobFailed
 from airflow_provider_oss_async.process import ObjectURI, ProcessError
 from airflow_provider_oss_async.process.naming import expand, source_variables
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.local.processing.run import ProducedFile
+    from airflow_provider_oss_async.local.processing.result import ProducedFile
     from airflow_provider_oss_async.process import Process
 
 _TIMES = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}

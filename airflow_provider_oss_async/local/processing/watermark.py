@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from airflow_provider_oss_async.local.processing.run import JobFailed
+from airflow_provider_oss_async.local.processing.result import JobFailed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.local.processing.output_keys import output_of
-from airflow_provider_oss_async.local.processing.run import JobFailed, Produced
+from airflow_provider_oss_async.local.processing.result import JobFailed, Produced
 from airflow_provider_oss_async.process import ObjectURI, Specification, parse_process, read_specification
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from PIL import Image
 from pptx.util import Inches
 
 from airflow_provider_oss_async.local.processing import documents, office
-from airflow_provider_oss_async.local.processing.run import JobFailed, ProducedFile, process_job
+from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
+from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import DocumentConvert
 
 if TYPE_CHECKING:

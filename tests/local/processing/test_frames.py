@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from airflow_provider_oss_async.local.processing.ffmpeg import run
-from airflow_provider_oss_async.local.processing.run import JobFailed, ProducedFile, process_job
+from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
+from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import Specification, VideoAnimation, VideoSnapshots, VideoSprite
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_oss_async.local.processing.ffmpeg import Media, probe, run
-from airflow_provider_oss_async.local.processing.run import JobFailed, process_job
+from airflow_provider_oss_async.local.processing.result import JobFailed
+from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import (
     AudioConcat,
     AudioConvert,

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_oss_async.local.processing.run import JobFailed, ProducedFile, process_job
+from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
+from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import (
     SPECIFICATIONS,
     Specification,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from airflow_provider_oss_async.local.processing.run import JobFailed, process_job
+from airflow_provider_oss_async.local.processing.result import JobFailed
+from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.local.processing.watermark import TEXT_LIMIT, decode, embed
 from airflow_provider_oss_async.process import DecodeBlindWatermark
 

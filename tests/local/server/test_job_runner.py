@@ -14,7 +14,7 @@ from alibabacloud_imm20200930 import models
 
 from airflow_provider_oss_async.local.__main__ import main
 from airflow_provider_oss_async.local.processing.output_keys import output_of
-from airflow_provider_oss_async.local.processing.run import JobFailed, Produced, ProducedFile
+from airflow_provider_oss_async.local.processing.result import JobFailed, Produced, ProducedFile
 from airflow_provider_oss_async.local.server.app import LocalService
 from airflow_provider_oss_async.local.server.job_runner import RETENTION, JobRecord, JobTable, iso
 from airflow_provider_oss_async.process import ObjectURI, parse_process

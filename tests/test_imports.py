@@ -67,8 +67,9 @@ def problems(own: str, source: str) -> list[str]:
 def test_imports_run_one_way(path: Path) -> None:
     parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
     if parts[0] in ("__init__", "get_provider_info"):
-        # Airflow reads these first: they must not import anything of the package beside its version.
-        assert {storey(name) for name in imported(path.read_text())} <= {"", "__version__"}
+        # Airflow reads these first: of the package they import only its version and the table of fields.
+        pure = f"{PACKAGE}.hooks.connection_fields"
+        assert {storey(name) for name in imported(path.read_text()) - {pure}} <= {"", "__version__"}
         return
     assert parts[0] in BELOW, f"{parts[0]} has no place in the house"
     assert not problems(parts[0], path.read_text())

@@ -14,8 +14,8 @@ import pytest
 
 from airflow_provider_oss_async import __version__
 from airflow_provider_oss_async.get_provider_info import get_provider_info
+from airflow_provider_oss_async.hooks.connection_fields import form_behaviour, form_fields
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-from airflow_provider_oss_async.hooks.settings import EXTRA_FIELDS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -49,7 +49,8 @@ def test_importing_it_imports_nothing_heavy() -> None:
     script = (
         "import sys; from airflow_provider_oss_async.get_provider_info import get_provider_info;"
         "get_provider_info();"
-        "print([n for n in ('airflow', 'alibabacloud_oss_v2', 'aiohttp', 'requests') if n in sys.modules])"
+        "print([n for n in ('airflow', 'alibabacloud_oss_v2', 'aiohttp', 'requests', 'asyncio', 'logging') "
+        "if n in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
@@ -99,17 +100,11 @@ def test_connection_type_agrees_with_the_hook() -> None:
         assert name not in vars(OSSAsyncHook)
 
 
-def test_form_offers_exactly_what_is_read() -> None:
-    # The last three have standard fields.
-    assert set(CONNECTION["conn-fields"]) == EXTRA_FIELDS - {"access_key_id", "access_key_secret", "endpoint"}
-
-
-def test_form_can_be_left_empty_and_hides_secrets() -> None:
-    for name, entry in CONNECTION["conn-fields"].items():
+def test_form_is_that_of_the_table() -> None:
+    assert CONNECTION["conn-fields"] == form_fields()
+    assert CONNECTION["ui-field-behaviour"] == form_behaviour()
+    for entry in CONNECTION["conn-fields"].values():
         jsonschema.Draft7Validator.check_schema(entry["schema"])
-        assert "null" in entry["schema"]["type"], name
-    for name in ("security_token", "external_id", "proxy", "credentials_uri"):
-        assert CONNECTION["conn-fields"][name]["schema"]["format"] == "password"
 
 
 def test_airflow_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,16 +9,22 @@ import os
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from airflow_provider_oss_async.clients.credentials import Credentials
-from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSUnavailableError
+from airflow_provider_oss_async.clients.endpoints import sts_endpoint
+from airflow_provider_oss_async.clients.errors import diagnose
+from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSUnavailableError, error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from alibabacloud_oss_v2.types import CredentialsProvider
 
@@ -93,9 +99,7 @@ class CachedCredentials:
         :raises OSSConnectionError: none were loaded yet.
         """
         if self._cached is None:
-            raise OSSConnectionError(
-                "Credentials were not loaded yet: await services.ready() before the request"
-            )
+            raise OSSConnectionError("The credentials of the connection are not loaded yet: await them first")
         return self._cached
 
     def _fresh(self) -> Credentials | None:
@@ -152,13 +156,18 @@ def _from_environment(conn_id: str) -> Credentials:
         if key_id and secret:
             return Credentials(key_id, secret, token or None)
     raise OSSConnectionError(
-        f"Airflow connection {conn_id!r}: credential_source is 'environment', but OSS_ACCESS_KEY_ID and "
-        "OSS_ACCESS_KEY_SECRET are not set where this task runs"
+        error_text(
+            "credential_source is 'environment', but OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET are not set "
+            "where this task runs",
+            **_facts(conn_id),
+        )
     )
 
 
 @lru_cache(maxsize=64)
 def _shared_source(settings: ConnectionSettings) -> CachedCredentials:
+    if settings.credential_source == "credentials_uri":
+        return CachedCredentials(lambda: _from_uri(settings))
     provider: Any = None
 
     def load() -> tuple[Credentials, float | None]:
@@ -167,12 +176,16 @@ def _shared_source(settings: ConnectionSettings) -> CachedCredentials:
             # Here and not earlier: importing takes half a second, and the default chain reads files.
             if provider is None:
                 provider = _provider(settings)
-            answer = provider.get_credentials()
+            with _no_request_logs():
+                answer = provider.get_credentials()
         except ImportError as error:
             raise OSSConnectionError(
-                f"Airflow connection {settings.conn_id!r}: credential_source {settings.credential_source!r} "
-                f"needs a package that is not installed ({error.name}): "
-                "pip install 'airflow-provider-oss-async[credentials]'"
+                error_text(
+                    f"credential_source {settings.credential_source!r} needs a package that is not installed "
+                    f"({error.name})",
+                    "pip install 'airflow-provider-oss-async[credentials]'",
+                    **_facts(settings.conn_id),
+                )
             ) from error
         except Exception as error:
             failure = _failure(settings, error)
@@ -190,6 +203,82 @@ def _shared_source(settings: ConnectionSettings) -> CachedCredentials:
     return CachedCredentials(load)
 
 
+@contextmanager
+def _no_request_logs() -> Iterator[None]:
+    """Keep requests of this thread out of the debug log of urllib3.
+
+    It writes whole URLs, and those of STS hold security tokens, OIDC tokens and signatures.
+    """
+    thread = threading.get_ident()
+    logger = logging.getLogger("urllib3.connectionpool")
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return threading.get_ident() != thread
+
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)
+
+
+def _from_uri(settings: ConnectionSettings) -> tuple[Credentials, float]:
+    """Ask a URL for temporary credentials, which it answers with as the metadata service of ECS does.
+
+    Not with the credentials package: it follows redirections, has no limit for the whole answer, and lets the
+    URL with its query into a debug log. https://www.alibabacloud.com/help/en/sdk/developer-reference/v2-manage-python-access-credentials
+    """
+    uri = settings.credentials_uri or os.environ.get("ALIBABA_CLOUD_CREDENTIALS_URI", "").strip()
+    if not uri:
+        raise _error(settings, "neither credentials_uri nor ALIBABA_CLOUD_CREDENTIALS_URI is set")
+    # In a thread of its own, because the caller's may have a running event loop.
+    with ThreadPoolExecutor(1) as pool:
+        status, body, reason = pool.submit(asyncio.run, _fetch(settings, uri)).result()
+    if reason:
+        raise _error(settings, reason, passing=True)
+    if status != 200:
+        if 300 <= status < 400:
+            raise _error(settings, f"it answered with a redirection (HTTP {status}), which is not followed")
+        raise _answered(settings, status, body.decode("utf-8", "replace"))
+    try:
+        data = json.loads(body)
+        expires = datetime.fromisoformat(data["Expiration"]).timestamp()
+        values = [data[name] for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
+        usable = data["Code"] == "Success" and all(isinstance(value, str) and value for value in values)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        usable = False
+    if not usable:
+        raise _error(
+            settings,
+            "its answer could not be used: it must be JSON with Code (Success), AccessKeyId, "
+            "AccessKeySecret, SecurityToken and Expiration",
+        )
+    return Credentials(*values), expires
+
+
+async def _fetch(settings: ConnectionSettings, uri: str) -> tuple[int, bytes, str]:
+    """Return status and body of an answer, or a reason why there is none, which does not quote the URL."""
+    import aiohttp
+
+    from airflow_provider_oss_async.clients.http import open_session
+
+    limit = settings.connect_timeout + settings.read_timeout
+    # Plain http is for services on this machine or in its network.
+    proxy = settings.proxy if uri.startswith("https:") else None
+    try:
+        async with (
+            open_session() as session,
+            session.get(
+                uri, timeout=aiohttp.ClientTimeout(total=limit), proxy=proxy or None, allow_redirects=False
+            ) as answer,
+        ):
+            return answer.status, await answer.read(), ""
+    except TimeoutError:
+        return 0, b"", f"it did not answer within {limit:g} s"
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return 0, b"", f"it could not be reached ({type(error).__name__})"
+
+
 def _provider(settings: ConnectionSettings) -> Any:
     _silence_loggers()
     from alibabacloud_credentials import provider
@@ -205,9 +294,7 @@ def _provider(settings: ConnectionSettings) -> Any:
         "role_session_name": settings.role_session_name or None,
         "duration_seconds": settings.role_session_expiration,
         "policy": settings.role_policy or None,
-        "sts_region_id": settings.region,
-        # None leaves it to the environment of the credentials package.
-        "enable_vpc": True if settings.network == "internal" else None,
+        "sts_endpoint": sts_endpoint(settings.region, settings.network),
         "http_options": http,
     }
     match settings.credential_source:
@@ -230,8 +317,6 @@ def _provider(settings: ConnectionSettings) -> Any:
             return provider.EcsRamRoleCredentialsProvider(
                 role_name=settings.ecs_role_name or None, async_update_enabled=False
             )
-        case "credentials_uri":
-            return provider.URLCredentialsProvider(uri=settings.credentials_uri or None)
     return _default_chain()
 
 
@@ -256,36 +341,92 @@ def _silence_loggers() -> None:
         logger.propagate = False
 
 
+#: The API action of the sources that ask STS.
+_STS_ACTIONS = {"ram_role_arn": "AssumeRole", "oidc_role_arn": "AssumeRoleWithOIDC"}
+
+
 def _failure(settings: ConnectionSettings, error: Exception) -> OSSConnectionError | OSSUnavailableError:
     """Say what failed, without the texts of the credentials package: they may hold secrets."""
     text = str(error)
-    what = f"Airflow connection {settings.conn_id!r}: no credentials from {settings.credential_source!r}"
     unreachable = type(error).__name__ == "RetryError"
     if settings.credential_source == "default" and not unreachable:
-        return OSSConnectionError(f"{what}: none of the sources of the default chain is set up here")
+        return _error(settings, "none of the sources of the default chain is set up here")
     found = re.search(r"http_?code\W+(\d{3})", text, re.IGNORECASE)
-    status = int(found[1]) if found else None
-    code = _service_code(text)
-    answer = f"HTTP {status} {code}".rstrip()
-    throttled = status == 429 or code.startswith("Throttling")
-    if unreachable or throttled or (status is not None and status >= 500):
-        return OSSUnavailableError(
-            f"{what}: " + (answer if status else "the service could not be reached"),
-            service="STS",
-            action="GetCredentials",
-            status=status,
-            code=code,
-        )
-    if status is not None:
-        reason = f"refused with {answer}; check the role, its trust policy and the keys"
-    elif isinstance(error, ValueError | OSError) and not isinstance(error, json.JSONDecodeError):
+    if found:
+        return _answered(settings, int(found[1]), text)
+    if unreachable:
+        return _error(settings, "it could not be reached", passing=True)
+    if isinstance(error, ValueError | OSError) and not isinstance(error, json.JSONDecodeError):
         # Missing settings and unreadable files; nothing was sent.
-        reason = text
-    else:
-        reason = f"the answer could not be used ({type(error).__name__})"
-    return OSSConnectionError(f"{what}: {reason}")
+        return _error(settings, text)
+    return _error(settings, f"its answer could not be used ({type(error).__name__})")
 
 
-def _service_code(text: str) -> str:
-    found = re.search(r'"Code"\s*:\s*"([A-Za-z0-9.]{1,80})"', text)
-    return found[1] if found else ""
+def _answered(
+    settings: ConnectionSettings, status: int, body: str
+) -> OSSConnectionError | OSSUnavailableError:
+    """Return the error for an answer that is not a success. Only code and request id of it are shown."""
+    code, request_id = (
+        found[1] if (found := re.search(rf'"{name}"\s*:\s*"([A-Za-z0-9.-]{{1,80}})"', body)) else ""
+        for name in ("Code", "RequestId")
+    )
+    passing = status in (408, 429) or status >= 500 or code.startswith("Throttling")
+    return _error(
+        settings,
+        f"it {'could not issue' if passing else 'refused to issue'} them: HTTP {status} {code}".rstrip(),
+        passing=passing,
+        status=status,
+        code=code,
+        request_id=request_id,
+    )
+
+
+def _error(
+    settings: ConnectionSettings,
+    reason: str,
+    *,
+    passing: bool = False,
+    status: int | None = None,
+    code: str = "",
+    request_id: str = "",
+) -> OSSConnectionError | OSSUnavailableError:
+    """Return the error for credentials that could not be had.
+
+    :param reason: what happened; "it" is whoever issues the credentials.
+    :param passing: whether the same may work later.
+    """
+    source = settings.credential_source
+    action = _STS_ACTIONS.get(source, "")
+    service = "STS" if action else ""
+    issuer = source
+    if action:
+        issuer = f"{source}, by STS at {sts_endpoint(settings.region, settings.network)}"
+    elif source == "credentials_uri" and settings.credentials_uri:
+        issuer = f"{source} at {urlsplit(settings.credentials_uri).hostname}"
+    kind, advice = diagnose(
+        service, code, action=action, status=status, key_id=settings.access_key_id if action else ""
+    )
+    if kind == "rights" and action:
+        advice += " The role's trust policy must name the caller too."
+    elif passing and status is None:
+        advice = "Check network, proxy and region of the connection, and name resolution here."
+    text = error_text(
+        f"No credentials from {issuer}: {reason}",
+        advice,
+        **_facts(settings.conn_id),
+        request_id=request_id,
+    )
+    cls = OSSUnavailableError if passing else OSSConnectionError
+    return cls(
+        text,
+        service=service,
+        action=action,
+        status=status,
+        code=code,
+        advice=advice,
+        request_id=request_id,
+    )
+
+
+def _facts(conn_id: str) -> dict[str, str]:
+    return {"Airflow connection": repr(conn_id)}

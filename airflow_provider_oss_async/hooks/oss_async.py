@@ -89,10 +89,15 @@ class OSSAsyncHook(BaseHook):
         if self._settings is not None:
             return self._settings
         from airflow.sdk import Connection
+        from airflow.sdk.exceptions import AirflowNotFoundException
 
         if hasattr(Connection, "aextra_dejson"):
-            conn = await self.aget_connection(self.oss_conn_id)
-            await conn.aextra_dejson()
+            try:
+                conn = await self.aget_connection(self.oss_conn_id)
+                await conn.aextra_dejson()
+            except AirflowNotFoundException:
+                # `airflow dags test` and dag.test() have no asynchronous access to Airflow's database.
+                conn = await asyncio.to_thread(self._look_up)
         else:
             # Before Airflow 3.3.2 aget_connection makes a blocking call, which can deadlock on a loop.
             conn = await asyncio.to_thread(self._look_up)
@@ -104,7 +109,7 @@ class OSSAsyncHook(BaseHook):
         return conn
 
     def _read(self, conn: Connection) -> ConnectionSettings:
-        settings = read_settings(conn, region=self.region or "", imm_project=self.imm_project or "")
+        settings = read_settings(conn, region=self.region, imm_project=self.imm_project)
         for warning in settings.warnings:
             self.log.warning("Airflow connection %r: %s", self.oss_conn_id, warning)
         self._settings = settings
@@ -248,15 +253,15 @@ class OSSAsyncHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Try OSS, IMM and SMQ, and say in a sentence each what works and what is missing. Never raises."""
-        from airflow_provider_oss_async.hooks.probe import probe
+        from airflow_provider_oss_async.hooks.connection_test import check_services, without_connection_id
 
         try:
             settings = self.settings
             # In a thread, because there may be an event loop in this one.
             with ThreadPoolExecutor(1) as pool:
-                return pool.submit(lambda: asyncio.run(probe(settings))).result()
+                return pool.submit(lambda: asyncio.run(check_services(settings))).result()
         except Exception as error:
-            return False, str(error) or type(error).__name__
+            return False, without_connection_id(str(error) or type(error).__name__, self.oss_conn_id)
 
     def close(self) -> None:
         """Close the synchronous client, if one was made."""

@@ -121,6 +121,7 @@ def sdk_config(settings: ConnectionSettings, provider: CredentialsProvider) -> C
     config.region = settings.region
     config.endpoint = settings.oss_endpoint
     config.use_path_style = settings.path_style
+    config.use_cname = settings.cname
     config.connect_timeout = settings.connect_timeout
     config.readwrite_timeout = settings.read_timeout
     config.user_agent = f"airflow-provider-oss-async/{__version__}"

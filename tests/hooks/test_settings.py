@@ -7,7 +7,8 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_oss_async.exceptions import OSSConnectionError
-from airflow_provider_oss_async.hooks.settings import EXTRA_FIELDS, read_settings
+from airflow_provider_oss_async.hooks.connection_fields import EXTRA_FIELDS
+from airflow_provider_oss_async.hooks.settings import ConnectionSettings, read_settings
 
 SECRET = "sEcReT+/=%"
 
@@ -20,7 +21,7 @@ def connection(extra: dict[str, Any] | str | None = None, **fields: Any) -> Conn
     return Connection(conn_id="c", extra=extra if isinstance(extra, str) else json.dumps(extra), **fields)
 
 
-def read(extra: dict[str, Any] | str | None = None, **fields: Any) -> Any:
+def read(extra: dict[str, Any] | str | None = None, **fields: Any) -> ConnectionSettings:
     return read_settings(connection(extra, **fields))
 
 
@@ -95,6 +96,9 @@ def test_empty_texts_mean_unset() -> None:
     [
         ("oss-cn-hangzhou.aliyuncs.com", None, "https://oss-cn-hangzhou.aliyuncs.com", False),
         ("http://oss.internal.example", 8080, "http://oss.internal.example:8080", False),
+        ("oss-cn-hangzhou.aliyuncs.com.", None, "https://oss-cn-hangzhou.aliyuncs.com", False),
+        ("cn-hangzhou.oss.aliyuncs.com", None, "https://cn-hangzhou.oss.aliyuncs.com", False),
+        ("oss-accelerate-overseas.aliyuncs.com", None, "https://oss-accelerate-overseas.aliyuncs.com", False),
         ("OSS.example:8443", None, "https://oss.example:8443", False),
         ("127.0.0.1", 9000, "http://127.0.0.1:9000", True),
         ("localhost", 9000, "http://localhost:9000", True),
@@ -127,6 +131,12 @@ def test_endpoint_of_a_uri_with_scheme_and_ipv6() -> None:
             "https://imm-vpc.cn-hangzhou.aliyuncs.com",
         ),
         ("accelerate", "https://oss-accelerate.aliyuncs.com", "https://imm.cn-hangzhou.aliyuncs.com"),
+        (
+            "accelerate-overseas",
+            "https://oss-accelerate-overseas.aliyuncs.com",
+            "https://imm.cn-hangzhou.aliyuncs.com",
+        ),
+        ("dual-stack", "https://cn-hangzhou.oss.aliyuncs.com", "https://imm.cn-hangzhou.aliyuncs.com"),
     ],
 )
 def test_network(network: str, oss: str, imm: str) -> None:
@@ -140,82 +150,303 @@ def test_internal_endpoint_implies_the_internal_network() -> None:
     assert settings.imm_endpoint == "https://imm-vpc.ap-southeast-1.aliyuncs.com"
 
 
-def test_region_without_its_oss_prefix_and_replaced_by_the_caller() -> None:
-    assert read({"region": "oss-cn-shanghai"}).region == "cn-shanghai"
+@pytest.mark.parametrize(
+    ("region", "network"),
+    [
+        ("oss-cn-shanghai", "public"),
+        ("oss-cn-shanghai.aliyuncs.com", "public"),
+        ("https://media.oss-cn-shanghai.aliyuncs.com/", "public"),
+        ("cn-shanghai-internal", "internal"),
+        ("oss-cn-shanghai-internal", "internal"),
+        ("oss-cn-shanghai-internal.aliyuncs.com", "internal"),
+        ("cn-shanghai.oss.aliyuncs.com", "dual-stack"),
+    ],
+)
+def test_region_in_the_forms_people_write(region: str, network: str) -> None:
+    settings = read({"region": region})
+    assert (settings.region, settings.network) == ("cn-shanghai", network)
+    assert settings.warnings == ()
+    assert read_settings(connection({"region": "eu-central-1"}), region=region).region == "cn-shanghai"
+
+
+def test_arguments_take_the_place_of_fields() -> None:
     settings = read_settings(connection({"region": "cn-shanghai"}), region="eu-central-1", imm_project="mine")
     assert settings.oss_endpoint == "https://oss-eu-central-1.aliyuncs.com"
     assert settings.imm_project == "mine"
+    assert read_settings(connection(), region=None, imm_project=None) == read()
+    # The connection needs none then.
+    assert read_settings(connection({}), region="cn-hangzhou").region == "cn-hangzhou"
+
+
+@pytest.mark.parametrize("name", ["region", "imm_project"])
+@pytest.mark.parametrize("value", ["", " ", "None", 7, ["cn-hangzhou"], "a\u200bb", "a b"])
+def test_arguments_that_say_nothing_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(OSSConnectionError) as caught:
+        read_settings(connection(), **{name: value})
+    text = str(caught.value)
+    assert text.count("cannot be used") == 1
+    assert f"({name})" in text
+    assert repr(value) in text
+    assert "not set" not in text
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("true", True), (True, True), ("false", False), ("auto", True), (None, True)]
+    ("value", "expected"), [("true", True), (True, True), ("False", False), ("auto", True), (None, True)]
 )
 def test_path_style(value: object, expected: bool) -> None:
     assert read({"region": "cn-hangzhou", "path_style": value}, host="127.0.0.1").path_style is expected
 
 
+def test_custom_domain_in_every_form() -> None:
+    forms = [
+        connection({"region": "cn-hangzhou", "cname": True}, host="media.example.com", schema="media"),
+        connection(
+            {"region": "cn-hangzhou", "cname": "true"}, host="https://media.example.com", schema="media"
+        ),
+        Connection(
+            conn_id="c",
+            uri="oss-async://AK:s@media.example.com/media?region=cn-hangzhou&cname=true&imm_project=p",
+        ),
+    ]
+    for conn in forms:
+        settings = read_settings(conn)
+        assert settings.cname
+        assert not settings.path_style
+        assert settings.oss_endpoint == "https://media.example.com"
+        assert settings.imm_endpoint == "https://imm.cn-hangzhou.aliyuncs.com"
+        assert settings.warnings == ()
+    assert not read().cname
+
+
 @pytest.mark.parametrize(
-    ("extra", "fields", "warning"),
+    ("extra", "fields", "warnings"),
     [
-        ({}, {"host": "http://oss-cn-hangzhou.aliyuncs.com"}, "is used over http"),
+        ({}, {"host": "http://oss-cn-hangzhou.aliyuncs.com"}, ["is used over http"]),
+        ({}, {"host": "oss-cn-shanghai.aliyuncs.com"}, ["that of cn-shanghai"]),
         (
-            {"region": "cn-shanghai"},
-            {"host": "oss-cn-hangzhou.aliyuncs.com"},
-            "endpoint is that of cn-hangzhou",
-        ),
-        ({"region": "cn-hangzhou", "regoin": "x"}, {}, "['regoin']"),
-        (
-            {"region": "cn-hangzhou", "role_arn": "acs:x", "credential_source": "static"},
+            {"imm_endpoint": "imm.cn-beijing.aliyuncs.com"},
             {},
-            "role_arn has no effect",
+            ["IMM endpoint (imm_endpoint) is that of cn-be"],
         ),
+        ({"smq_endpoint": "1.mns.cn-beijing.aliyuncs.com"}, {}, ["SMQ endpoint (smq_endpoint) is that of"]),
+        ({"regoin": "x"}, {}, ["['regoin']"]),
+        ({"role_arn": "acs:ram::1:role/r", "credential_source": "static"}, {}, ["role_arn) has no effect"]),
+        ({"credential_source": "default", "security_token": "t"}, {}, ["security_token) has no effect"]),
+        ({"network": "internal"}, {"host": "oss-cn-hangzhou.aliyuncs.com"}, ["is for the network public"]),
+        ({"network": "public"}, {"host": "oss-accelerate.aliyuncs.com"}, ["is for the network accelerate"]),
+        (
+            {"network": "internal", "imm_endpoint": "imm.cn-hangzhou.aliyuncs.com"},
+            {},
+            ["for the network public"],
+        ),
+        ({"network": "accelerate", "imm_endpoint": "imm.cn-hangzhou.aliyuncs.com"}, {}, []),
+        ({"network": "public", "region": "cn-hangzhou-internal"}, {}, ["but network is public"]),
+        ({"path_style": "true"}, {}, ["SecondLevelDomainForbidden"]),
+        ({"path_style": "true"}, {"host": "oss-accelerate.aliyuncs.com"}, ["SecondLevelDomainForbidden"]),
+        ({"path_style": "true"}, {"host": "oss.internal.example"}, []),
+        ({}, {"host": "media.example.com", "schema": "media"}, ["(media.media.example.com); set cname"]),
+        ({"cname": "false"}, {"host": "oss.internal.example"}, []),
     ],
 )
-def test_warnings(extra: dict[str, Any], fields: dict[str, Any], warning: str) -> None:
-    (found,) = read(extra, **fields).warnings
-    assert warning in found
+def test_warnings(extra: dict[str, Any], fields: dict[str, Any], warnings: list[str]) -> None:
+    found = read({"region": "cn-hangzhou", **extra}, **fields).warnings
+    assert len(found) == len(warnings), found
+    for warning, expected in zip(found, warnings, strict=True):
+        assert expected in warning
 
 
 @pytest.mark.parametrize(
     ("extra", "fields", "field"),
     [
-        ({}, {}, "region: not set"),
-        ({"region": "hangzhou"}, {}, "region: 'hangzhou'"),
-        ({"region": "cn-hangzhou", "network": "vpc"}, {}, "network: 'vpc'"),
-        ({"region": "cn-hangzhou", "credential_source": "ak"}, {}, "credential_source: 'ak'"),
-        ({"region": "cn-hangzhou", "connect_timeout": "soon"}, {}, "connect_timeout: 'soon'"),
-        ({"region": "cn-hangzhou", "read_timeout": 0}, {}, "read_timeout: '0'"),
-        ({"region": "cn-hangzhou", "role_session_expiration": 899}, {}, "role_session_expiration: '899'"),
-        ({"region": "cn-hangzhou", "path_style": "maybe"}, {}, "path_style: 'maybe'"),
-        ({"region": "cn-hangzhou", "proxy": f"proxy:{SECRET}@host"}, {}, "proxy: must be a URL"),
-        ({"region": "cn-hangzhou", "imm_endpoint": "ftp://x"}, {}, "imm_endpoint: must be"),
-        ({"region": "cn-hangzhou", "smq_endpoint": "a.mns.example/queues"}, {}, "smq_endpoint: must end"),
-        ({"region": "cn-hangzhou", "smq_queue": "q"}, {}, "smq_endpoint: needed for smq_queue"),
-        ({"region": "cn-hangzhou"}, {"host": "media.oss-cn-hangzhou.aliyuncs.com"}, "host (OSS endpoint)"),
-        ({"region": "cn-hangzhou"}, {"host": "x:y"}, "host (OSS endpoint)"),
-        ({"region": "cn-hangzhou"}, {"schema": "My_Bucket"}, "schema (default bucket): 'My_Bucket'"),
-        ({"region": "cn-hangzhou"}, {"login": ""}, "login (AccessKey ID): not set"),
-        ({"region": "cn-hangzhou"}, {"password": None}, "password (AccessKey secret): not set"),
-        ({"region": "cn-hangzhou", "credential_source": "ram_role_arn"}, {}, "role_arn: not set"),
-        ({"region": "cn-hangzhou"}, {"conn_type": "aws"}, "connection type: 'aws'"),
-        ({"auth_type": "STS", "region": "cn-hangzhou"}, {"conn_type": "oss"}, "auth_type: 'STS'"),
+        ({"region": None}, {}, "Region (region): not set"),
+        ({"region": "hangzhou"}, {}, "Region (region): 'hangzhou': this is not a region id"),
+        ({"region": "cn-hangzhou-h"}, {}, "its region is cn-hangzhou"),
+        ({"region": "oss-accelerate.aliyuncs.com"}, {}, "this host does not name a region"),
+        ({"network": "vpc"}, {}, "Network (network): 'vpc' is not one of public, internal"),
+        ({"credential_source": "ak"}, {}, "Credential source (credential_source): 'ak'"),
+        (
+            {"connect_timeout": "soon"},
+            {},
+            "(connect_timeout): 'soon' is not a number from 0.1 to 600 seconds",
+        ),
+        ({"connect_timeout": True}, {}, "(connect_timeout): must be a text, not bool"),
+        ({"read_timeout": 0}, {}, "(read_timeout): '0'"),
+        ({"read_timeout": "inf"}, {}, "(read_timeout): 'inf'"),
+        ({"role_session_expiration": 899}, {}, "(role_session_expiration): '899' is not a whole number"),
+        ({"role_session_expiration": "900.5"}, {}, "(role_session_expiration): '900.5'"),
+        ({"path_style": "maybe"}, {}, "(path_style): 'maybe'"),
+        ({"cname": "media.example.com"}, {}, "(cname): 'media.example.com' is not one of true, false"),
+        ({"proxy": f"proxy:{SECRET}@host"}, {}, "Proxy (proxy): must be a host name or URL"),
+        ({"proxy": f"http://u:{SECRET}@a b:1"}, {}, "Proxy (proxy): must be"),
+        ({"proxy": "http://proxy:0"}, {}, "Proxy (proxy): must be"),
+        ({"proxy": "http://proxy:1/path"}, {}, "Proxy (proxy): must be"),
+        ({"credentials_uri": f"{SECRET}"}, {}, "(credentials_uri): must be"),
+        ({"imm_endpoint": "ftp://x"}, {}, "(imm_endpoint): must be"),
+        ({"imm_endpoint": "oss-cn-hangzhou.aliyuncs.com"}, {}, "(imm_endpoint): this is an endpoint of OSS"),
+        ({"smq_endpoint": "a.mns.example/queues"}, {}, "(smq_endpoint): must be"),
+        (
+            {"smq_endpoint": "mns.cn-hangzhou.aliyuncs.com"},
+            {},
+            "(smq_endpoint): must begin with the account id",
+        ),
+        ({"smq_queue": "q"}, {}, "https://<account id>.mns.cn-hangzhou.aliyuncs.com"),
+        (
+            {"smq_queue": "q", "network": "internal"},
+            {},
+            "http://<account id>.mns.cn-hangzhou-internal.aliyuncs.com",
+        ),
+        ({"smq_queue": "q/messages"}, {}, "SMQ queue (smq_queue): 'q/messages'"),
+        ({}, {"schema": "My_Bucket"}, "Default bucket (schema): 'My_Bucket' is not 3 to 63"),
+        ({}, {"login": ""}, "AccessKey ID (login): not set, but credential_source is 'static' (the default)"),
+        ({}, {"password": None}, "AccessKey secret (password): not set"),
+        ({"credential_source": "ram_role_arn"}, {}, "RAM role ARN (role_arn): not set"),
+        ({}, {"conn_type": "aws"}, "connection type: 'aws'"),
+        ({"auth_type": "STS"}, {"conn_type": "oss"}, "auth_type: 'STS'"),
+        ({}, {"conn_type": "oss", "login": None}, "AccessKey ID (access_key_id): not set"),
         ("[1]", {}, "extra: must be a JSON object"),
         ("{", {}, "extra: must be a JSON object"),
+        ("[" * 100_000, {}, "extra: must be a JSON object"),
+        ({"imm_project": ["p"]}, {}, "IMM project (imm_project): must be a text, not list"),
+        ({"imm_project": {"a": 1}}, {}, "IMM project (imm_project): must be a text, not dict"),
+        ({"imm_project": "None"}, {}, "IMM project (imm_project): 'None' is what templates make"),
+        ({"region": "None"}, {}, "Region (region): 'None' is what templates make"),
+        ({"imm_project": "a/b"}, {}, "IMM project (imm_project): 'a/b' is not 1 to 128"),
+        # Credentials that a header could not carry, or that are none.
+        ({}, {"login": "123456789012"}, "AccessKey ID (login): '123456789012' is not an AccessKey ID"),
+        ({"access_key_id": 123}, {"conn_type": "oss", "login": None}, "AccessKey ID (access_key_id): '123'"),
+        ({}, {"login": "AK\nX"}, "AccessKey ID (login): holds control or invisible characters"),
+        ({}, {"login": "A K"}, "AccessKey ID (login): 'A K' is not"),
+        ({}, {"login": "AK/x"}, "AccessKey ID (login): 'AK/x' is not"),
+        ({}, {"password": f"{SECRET}\u200b"}, "AccessKey secret (password): holds control or invisible"),
+        ({}, {"password": f"{SECRET} x"}, "AccessKey secret (password): the value is not printable ASCII"),
+        ({}, {"password": f"{SECRET}密"}, "AccessKey secret (password): the value is not printable ASCII"),
+        ({"security_token": f"{SECRET}\r\nX: y"}, {}, "Security token (security_token): holds control"),
+        ({"security_token": f"{SECRET} x"}, {}, "Security token (security_token): the value is not"),
+        # Roles.
+        (
+            {"role_arn": "arn:aws:iam::1:role/x"},
+            {},
+            "RAM role ARN (role_arn): 'arn:aws:iam::1:role/x' is not an ARN",
+        ),
+        ({"role_arn": "media"}, {}, "such as acs:ram::123456789012:role/media"),
+        ({"oidc_provider_arn": "ack"}, {}, "OIDC provider ARN (oidc_provider_arn): 'ack' is not"),
+        ({"role_session_name": "a b"}, {}, "Role session name (role_session_name): 'a b'"),
+        ({"external_id": f"{SECRET}!"}, {}, "External ID (external_id): the value is not"),
+        ({"role_policy": "{"}, {}, "Role policy (role_policy): must be JSON"),
+        ({"role_policy": "[]"}, {}, "Role policy (role_policy): must be JSON"),
+        ({"role_policy": {"Version": "1", "Statement": []}}, {}, "Role policy (role_policy): must be JSON"),
+        (
+            {"role_policy": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"}]}},
+            {},
+            "(role_",
+        ),
+        (
+            {"role_policy": {"Version": "1", "Statement": [{"Effect": "allow", "Action": "*"}]}},
+            {},
+            "(role_policy)",
+        ),
+        ({"role_policy": {"Version": "1", "Statement": [{"Effect": "Allow"}]}}, {}, "(role_policy)"),
+        (
+            {"role_policy": {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "x" * 2048}]}},
+            {},
+            "at most 2048 characters",
+        ),
+        # Custom domains.
+        ({"cname": True}, {"schema": "media"}, "so OSS endpoint (host) must be the custom domain"),
+        ({"cname": True}, {"host": "10.0.0.1", "schema": "media"}, "must be the custom domain"),
+        ({"cname": True}, {"host": "media.example.com"}, "Default bucket (schema): not set"),
+        (
+            {"cname": True, "path_style": True},
+            {"host": "m.example.com", "schema": "media"},
+            "(path_style): cannot",
+        ),
     ],
 )
 def test_problems(extra: dict[str, Any] | str, fields: dict[str, Any], field: str) -> None:
     with pytest.raises(OSSConnectionError) as caught:
-        read(extra, **fields)
+        read({"region": "cn-hangzhou", **extra} if isinstance(extra, dict) else extra, **fields)
     message = str(caught.value)
-    assert "'c'" in message
+    assert message.startswith("The connection cannot be used: ")
+    assert message.endswith("(Airflow connection 'c')")
     assert field in message
     assert SECRET not in message
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "x:y",
+        "oss cn.example",
+        "*.oss-cn-hangzhou.aliyuncs.com",
+        "oss-cn-hangzhou\u200b.aliyuncs.com",
+        "oss-cn-hangzhou.aliyuncs.com:0",
+        "oss-cn-hangzhou.aliyuncs.com:99999",
+        "oss-cn-hangzhou.aliyuncs.com#fragment",
+        "oss-cn-hangzhou.aliyuncs.com#",
+        "oss-cn-hangzhou.aliyuncs.com?query",
+        "oss-cn-hangzhou.aliyuncs.com/media",
+        f"user:{SECRET}@oss-cn-hangzhou.aliyuncs.com",
+        "https://",
+        "ftp://oss-cn-hangzhou.aliyuncs.com",
+        "https://a\\b.example",
+        "杭州.example",
+        "a..example",
+    ],
+)
+@pytest.mark.parametrize("field", ["host", "imm_endpoint", "smq_endpoint"])
+def test_hosts_that_are_none(host: str, field: str) -> None:
+    extra = {"region": "cn-hangzhou"} if field == "host" else {"region": "cn-hangzhou", field: host}
+    expected = rf"\({field}\): (must be a host name|holds control)"
+    with pytest.raises(OSSConnectionError, match=expected) as caught:
+        read(extra, host=host if field == "host" else None)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_ports_that_are_none(port: int) -> None:
+    with pytest.raises(OSSConnectionError, match="port from 1 to 65535"):
+        read(host="oss-cn-hangzhou.aliyuncs.com", port=port)
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        (
+            "media.oss-cn-hangzhou.aliyuncs.com",
+            "use oss-cn-hangzhou.aliyuncs.com, and put 'media' into Default",
+        ),
+        ("media.oss-cn-hangzhou-internal.aliyuncs.com", "use oss-cn-hangzhou-internal.aliyuncs.com"),
+        ("media.oss-accelerate.aliyuncs.com", "use oss-accelerate.aliyuncs.com"),
+        ("media.oss-accelerate-overseas.aliyuncs.com", "use oss-accelerate-overseas.aliyuncs.com"),
+        ("media.cn-hangzhou.oss.aliyuncs.com", "use cn-hangzhou.oss.aliyuncs.com"),
+        ("s3.oss-cn-hangzhou.aliyuncs.com", "S3-compatible endpoint, which has no asynchronous processing"),
+        ("s3.oss-cn-hangzhou-internal.aliyuncs.com", "use oss-cn-hangzhou-internal.aliyuncs.com"),
+        ("media.s3.oss-cn-hangzhou.aliyuncs.com", "S3-compatible endpoint"),
+        ("imm.cn-hangzhou.aliyuncs.com", "this is an endpoint of IMM, not of OSS"),
+        ("sts.aliyuncs.com", "this is an endpoint of STS, not of OSS"),
+        ("1.mns.cn-hangzhou.aliyuncs.com", "this is an endpoint of SMQ, not of OSS"),
+    ],
+)
+def test_wrong_official_endpoints(host: str, hint: str) -> None:
+    with pytest.raises(OSSConnectionError) as caught:
+        read(host=host)
+    assert f"OSS endpoint (host): {'' if hint.startswith(('S3', 'use')) else hint}" in str(caught.value)
+    assert hint in str(caught.value)
+
+
+def test_a_role_policy_is_taken_as_object_and_as_text() -> None:
+    policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:*", "Resource": "*"}]}
+    role = {"region": "cn-hangzhou", "role_arn": "acs:ram::1:role/r"}
+    settings = read({**role, "role_policy": policy})
+    assert json.loads(settings.role_policy) == policy
+    text = json.dumps(policy, indent=2)
+    assert read({**role, "role_policy": text}).role_policy == text
 
 
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(OSSConnectionError) as caught:
         read({"network": "vpc"}, login=None, schema="x")
-    for field in ("region:", "network:", "login", "schema"):
+    for field in ("(region):", "(network):", "(login):", "(schema):"):
         assert field in str(caught.value)
 
 
@@ -235,7 +466,11 @@ def test_secrets_are_not_shown() -> None:
         ({"credential_source": "environment"}, None, "environment"),
         ({"credential_source": "ecs_ram_role", "ecs_role_name": "r"}, None, "ecs_ram_role"),
         ({"credential_source": "oidc_role_arn"}, None, "oidc_role_arn"),
-        ({"credential_source": "credentials_uri", "credentials_uri": "http://x"}, None, "credentials_uri"),
+        (
+            {"credential_source": "credentials_uri", "credentials_uri": "http://x/?a=b"},
+            None,
+            "credentials_uri",
+        ),
         ({"credential_source": "default"}, None, "default"),
     ],
 )

@@ -123,7 +123,7 @@ class Soak:
 
     def _note_faults(self) -> None:
         for fault in self.live.faults():
-            self.faults[fault["kind"]] += fault["struck"]
+            self.faults[fault["kind"]] += fault["applied"]
 
     def _over(self) -> bool:
         runs = self.live.call("GET", f"/dags/{DAG_ID}/dagRuns", params={"limit": 100, "state": ACTIVE})

@@ -1,13 +1,15 @@
-"""The switches of the stand-in itself, below ``/_local/``. Unsigned: loopback only, never from a web page.
+"""The admin interface of the stand-in, below ``/_local/``. Unsigned.
 
 ======================================  =====================================================================
 request                                 effect
 ======================================  =====================================================================
 ``GET /_local/state``                   numbers of requests and errors by action, of jobs by status, faults;
-                                        with ``?jobs=1`` every job
+                                        with ``?jobs=1`` also ``job_list``, every job with its source, target,
+                                        process, status, outputs and ids
 ``GET, POST, DELETE /_local/faults``    show the faults; add one or a list of them; clear all
 ``PUT /_local/buckets/NAME``            create or change a bucket: ``imm_project``, ``region``, ``styles``
-``PUT /_local/projects/NAME``           create an IMM project
+``PUT /_local/projects/NAME``           create or change an IMM project: ``engine_concurrency``
+``PUT /_local/settings``                change ``queue_seconds``, ``list_delay``
 ``PUT /_local/topics/NAME``             create an SMQ topic with ``queues`` (list) and ``format``
 ``PUT /_local/keys/ID``                 accept a key: ``secret``, ``token``, ``expires_in`` (seconds)
 ======================================  =====================================================================
@@ -17,7 +19,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -26,9 +27,13 @@ from airflow_provider_oss_async.local.server.faults import Fault
 from airflow_provider_oss_async.local.server.signatures import AccessKey
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.local.server.cloud import Cloud
+    from collections.abc import Callable
 
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+    from airflow_provider_oss_async.local.server.cloud import Cloud
+    from airflow_provider_oss_async.local.server.refusal import Refusal
+
+#: Longest time that a setting may have, in seconds.
+_LONGEST = 10 * 365 * 24 * 3600
 
 
 class Admin:
@@ -41,11 +46,13 @@ class Admin:
     def __init__(self, cloud: Cloud, requests: Counter[str], errors: Counter[str]) -> None:
         self._cloud, self._requests, self._errors = cloud, requests, errors
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answer one request."""
-        # What a web page in the user's browser could send by itself.
-        if request.host.rpartition(":")[0] not in _HOSTS or "Origin" in request.headers:
-            return _problem(403, "only for programs on this machine")
+    async def handle(self, request: web.Request, refusal: Refusal | None) -> web.Response:
+        """Answer one request.
+
+        :param refusal: why the request is refused, whatever it is.
+        """
+        if refusal:
+            return _problem(refusal.status, refusal.message)
         kind, _, name = request.path.removeprefix("/_local/").partition("/")
         try:
             data = await request.json() if request.can_read_body else {}
@@ -53,12 +60,13 @@ class Admin:
                 return web.json_response(self._state(with_jobs="jobs" in request.query))
             if kind == "faults":
                 return self._change_faults(request.method, data)
-            if request.method == "PUT" and name:
-                self._put(kind, name, data)
+            if request.method == "PUT" and self._put(kind, name, _object(data)):
                 return web.json_response({})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            return _problem(400, f"{type(error).__name__}: {error}")
-        return _problem(404, "there is no such switch")
+        except web.HTTPRequestEntityTooLarge:
+            return _problem(413, "the body is too large")
+        except (ValueError, RecursionError, LookupError) as error:
+            return _problem(400, str(error))
+        return _problem(404, "there is no such resource, or not with this method")
 
     def _state(self, *, with_jobs: bool) -> dict[str, Any]:
         jobs = self._cloud.table.all()
@@ -69,7 +77,7 @@ class Admin:
             "faults": self._cloud.faults.describe(),
         }
         if with_jobs:
-            state["job_list"] = [asdict(job) for job in jobs]
+            state["job_list"] = [job.describe() for job in jobs]
         return state
 
     def _change_faults(self, method: str, data: Any) -> web.Response:
@@ -81,26 +89,89 @@ class Admin:
             self._cloud.faults.clear()
         return web.json_response(self._cloud.faults.describe())
 
-    def _put(self, kind: str, name: str, data: dict[str, Any]) -> None:
+    def _put(self, kind: str, name: str, data: dict[str, Any]) -> bool:
+        """Create or change a resource; false where there is none of that kind.
+
+        :raises ValueError: a name or a field is not valid.
+        """
         cloud = self._cloud
-        if kind == "buckets":
-            unknown = data.keys() - {"imm_project", "region", "styles"}
-            if unknown:
-                raise ValueError(f"a bucket has no {', '.join(sorted(unknown))}")
+        if kind == "settings" and not name:
+            _check(data, queue_seconds=_is_seconds, list_delay=_is_seconds)
+            cloud.runner.queue_seconds = data.get("queue_seconds", cloud.runner.queue_seconds)
+            cloud.list_delay = data.get("list_delay", cloud.list_delay)
+        elif kind == "buckets" and name:
+            _check(data, imm_project=_is_text_or_none, region=_is_text, styles=_is_styles)
             cloud.store.create_bucket(name, cloud.region, cloud.owner)
             cloud.store.change_bucket(name, **data)
-        elif kind == "projects":
+        elif kind == "projects" and name:
+            _check(data, engine_concurrency=_is_count)
             cloud.add_project(name)
-        elif kind == "topics":
+            if "engine_concurrency" in data:
+                cloud.runner.engines[name].resize(data["engine_concurrency"])
+        elif kind == "topics" and name:
+            _check(data, queues=_is_names, format=_is_text)
+            cloud.broker.create_topic(name)
             for queue in data.get("queues", []):
                 cloud.broker.subscribe(name, queue, data.get("format", "SIMPLIFIED"))
-            cloud.broker.topics.setdefault(name, {})
-        elif kind == "keys":
+        elif kind == "keys" and name:
+            _check(data, secret=_is_text, token=_is_text_or_none, expires_in=_is_number_or_none)
+            if "secret" not in data:
+                raise ValueError("secret is required")
             life = data.get("expires_in")
             expires_at = None if life is None else time.time() + life
             cloud.verifier.add(AccessKey(name, data["secret"], data.get("token"), expires_at))
         else:
-            raise ValueError(f"nothing to change in {kind!r}")
+            return False
+        return True
+
+
+def _object(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ValueError("the body must be a JSON object")
+    return data
+
+
+def _check(data: dict[str, Any], **fields: Callable[[Any], bool]) -> None:
+    """Check the fields of a request.
+
+    :raises ValueError: names every field that is unknown or has a wrong value.
+    """
+    wrong = [f"there is no field {name!r}" for name in data if name not in fields]
+    wrong += [
+        f"the value of {name} is not valid"
+        for name in data
+        if name in fields and not fields[name](data[name])
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or _is_text(value)
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) <= _LONGEST)
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= _LONGEST
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_styles(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
 def _problem(status: int, text: str) -> web.Response:

@@ -1,7 +1,7 @@
-"""The HTTP server: one port for OSS, IMM, SMQ and the switches of the stand-in itself.
+"""The HTTP server: one port for OSS, IMM, SMQ and the admin interface of the stand-in.
 
 A request with ``x-acs-action`` is for IMM, one with ``x-mns-version`` or ``Authorization: MNS ...`` for SMQ,
-one below ``/_local/`` for the stand-in itself (no bucket can have that name), any other for OSS.
+one below ``/_local/`` for the admin interface (no bucket can have that name), any other for OSS.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_BUCKET_HOST = re.compile(r"[a-z0-9-]+\.localhost")
+#: Greatest body of a request that is kept in memory, in bytes; objects are not.
+_MAX_BODY = 4 << 20
+
 
 class _Service(Protocol):
     name: str
@@ -43,9 +49,11 @@ class _Service(Protocol):
 
     def throttled(self, seconds: float) -> Refusal: ...
 
+    def too_large(self) -> Refusal: ...
 
-class _Front:
-    """Tells the services apart, counts, and lets faults strike."""
+
+class _Dispatcher:
+    """Passes each request to its service, counts it, and applies faults."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -55,8 +63,9 @@ class _Front:
         self._admin = Admin(cloud, self.requests, self.errors)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if request.path.startswith("/_local/"):
-            return await self._admin.handle(request)
+        problem = _foreign(request)
+        if request.raw_path.startswith("/_local/"):
+            return await self._admin.handle(request, problem)
         service: _Service = self._oss
         if "x-acs-action" in request.headers:
             service = self._imm
@@ -64,18 +73,21 @@ class _Front:
             "MNS "
         ):
             service = self._smq
+        if problem:
+            self.errors[f"{service.name}: {problem.status} {problem.code}"] += 1
+            return service.refuse(request, problem)
         action, handler = service.route(request)
         subject = f"{service.name}:{action}"
         self.requests[subject] += 1
         faults = self._cloud.faults
         try:
             for fault in faults.take("delay", subject):
-                await self._pause(fault.duration())
+                await self._sleep(fault.duration())
             if faults.take("close", subject):
-                return _hang_up(request)
+                return _abort(request)
             for fault in faults.take("refuse", subject):
                 raise Refusal(
-                    fault.status, fault.code or "InternalError", fault.message or "Asked for by a fault."
+                    fault.status, fault.code or "InternalError", fault.message or "A fault was configured."
                 )
             for fault in faults.take("throttle", subject):
                 raise service.throttled(fault.duration() or 1)
@@ -83,35 +95,62 @@ class _Front:
         except Refusal as refusal:
             self.errors[f"{subject} {refusal.status} {refusal.code}"] += 1
             response = service.refuse(request, refusal)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = service.too_large()
+            self.errors[f"{subject} {too_large.status} {too_large.code}"] += 1
+            response = service.refuse(request, too_large)
         except ConnectionError:
             raise
         except Exception as error:
-            log.exception("%s broke the stand-in", subject)
+            log.exception("internal error of the stand-in in %s", subject)
             self.errors[f"{subject} 500 InternalError"] += 1
-            text = f"The stand-in broke: {type(error).__name__}: {error}"
+            text = f"Internal error of the stand-in: {type(error).__name__}: {error}"
             response = service.refuse(request, Refusal(500, "InternalError", text))
         if faults.take("hang", subject):
-            await self._pause(24 * 3600)
-            return _hang_up(request)
+            await self._sleep(24 * 3600)
+            return _abort(request)
         if faults.take("lose", subject):
-            return _hang_up(request)
+            return _abort(request)
         if faults.take("cut", subject):
             return await _cut(request, response)
         return response
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but no longer than the server lives."""
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than the server runs."""
         try:
             await asyncio.wait_for(self._cloud.broker.closing.wait(), seconds)
         except TimeoutError:
             return
 
 
-def create_app(cloud: Cloud) -> web.Application:
-    """Return the application; it starts and stops the cloud's workers."""
-    front = _Front(cloud)
+def _foreign(request: web.Request) -> Refusal | None:
+    """Return why a request is not accepted, whatever it is for: a web page, or bytes that are not UTF-8.
 
-    async def life(app: web.Application) -> Any:
+    The access key of the stand-in is public, so a web page in the browser of the user could sign requests. It
+    cannot set Host or Origin: the first has another name with DNS rebinding, the second comes with each
+    request across sites that has an effect or whose answer could be read.
+    """
+    try:
+        "".join([request.raw_path, *request.headers, *request.headers.values()]).encode()
+    except UnicodeEncodeError:
+        return Refusal(400, "InvalidArgument", "The request target and the headers must be UTF-8.")
+    host = re.sub(r":[0-9]*\Z", "", request.host).lower()
+    if host not in _HOSTS and not _BUCKET_HOST.fullmatch(host):
+        return Refusal(
+            403,
+            "AccessDenied",
+            "The stand-in has the host names 127.0.0.1, localhost, BUCKET.localhost and [::1] only.",
+        )
+    if "Origin" in request.headers or request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        return Refusal(403, "AccessDenied", "The stand-in does not accept requests of web pages.")
+    return None
+
+
+def create_app(cloud: Cloud) -> web.Application:
+    """Return the application; it starts and stops the job runner of the cloud."""
+    dispatcher = _Dispatcher(cloud)
+
+    async def lifespan(app: web.Application) -> Any:
         await cloud.runner.start()
         yield
         await cloud.runner.stop()
@@ -121,11 +160,11 @@ def create_app(cloud: Cloud) -> web.Application:
     async def close(app: web.Application) -> None:
         cloud.broker.close()
 
-    app = web.Application(client_max_size=1 << 20)
-    app.router.add_route("*", "/{rest:.*}", front.handle)
-    app.cleanup_ctx.append(life)
+    app = web.Application(client_max_size=_MAX_BODY)
+    app.router.add_route("*", "/{rest:.*}", dispatcher.handle)
+    app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(close)
-    app.on_response_prepare.append(_name_server)
+    app.on_response_prepare.append(_set_server)
     return app
 
 
@@ -139,7 +178,8 @@ async def serve(cloud: Cloud, host: str, port: int, started: Callable[[], None],
     :raises OSError: the port is taken.
     """
     check_loopback(host)
-    runner = web.AppRunner(create_app(cloud), access_log=None, shutdown_timeout=1)
+    # An object with a Content-Encoding is stored as it comes.
+    runner = web.AppRunner(create_app(cloud), access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -154,7 +194,7 @@ async def serve(cloud: Cloud, host: str, port: int, started: Callable[[], None],
 
 
 def check_loopback(host: str) -> None:
-    """Refuse every address but loopback: the stand-in has no access control worth the name.
+    """Refuse every address but loopback: the access key of the stand-in is public.
 
     :raises ValueError: another address or a name.
     """
@@ -174,8 +214,10 @@ class LocalService:
         with LocalService(tmp_path, buckets={"media": "local-project"}) as service:
             service.endpoint, service.connection_uri()
 
-    :param data_dir: see :class:`.cloud.Cloud`, as all further arguments.
-    :param port: 0 for any free one.
+    :param data_dir: where objects and jobs are kept; created if missing.
+    :param port: 0 to 65535; 0 for any free one.
+    :param options: see :class:`.cloud.Cloud`. Default of ``buckets``: ``{"media": "local-project"}``.
+    :raises ValueError: an option is not valid, or another server is using the data directory.
     """
 
     def __init__(self, data_dir: Path, *, port: int = 0, **options: Any) -> None:
@@ -220,12 +262,47 @@ class LocalService:
         extra = urlencode({"__extra__": json.dumps(data["extra"])})
         return f"oss-async://{login}@{quote(data['host'], '')}/{data.get('schema', '')}?{extra}"
 
+    def put(self, key: str, body: bytes, bucket: str = "media") -> None:
+        """Store an object, without a request.
+
+        :param bucket: an existing bucket.
+        :raises KeyError: there is no such bucket.
+        """
+        path = self.cloud.store.temporary()
+        path.write_bytes(body)
+        self.cloud.store.save(bucket, key, path)
+
+    def get(self, key: str, bucket: str = "media") -> bytes:
+        """Return the bytes of an object, without a request.
+
+        :raises KeyError: there is no such object.
+        """
+        if self.cloud.store.find(bucket, key) is None:
+            raise KeyError(f"oss://{bucket}/{key}")
+        return self.cloud.store.path(bucket, key).read_bytes()
+
+    def objects(self, prefix: str = "", bucket: str = "media") -> list[str]:
+        """Return the keys of a bucket, sorted."""
+        return [key for key in self.cloud.store.keys(bucket) if key.startswith(prefix)]
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return the accepted jobs, in the order of acceptance.
+
+        :return: for each job ``source``, ``target``, ``process``, ``status`` (``running``, ``succeeded`` or
+            ``failed``), ``code``, ``message``, ``outputs``, ``content``, times and ids. Names and values are
+            those of the XCom of an operator.
+        """
+        return [job.describe() for job in self.cloud.table.all()]
+
     def add_fault(self, kind: str, **fields: Any) -> None:
-        """Ask for a fault; see :mod:`airflow_provider_oss_async.local.server.faults`."""
+        """Configure a fault; see :mod:`airflow_provider_oss_async.local.server.faults`.
+
+        :raises ValueError: an argument is not valid; says which.
+        """
         self._call(self.cloud.faults.add, Fault.read({"kind": kind, **fields}))
 
     def clear_faults(self) -> None:
-        """Ask for no fault any more."""
+        """Remove all faults."""
         self._call(self.cloud.faults.clear)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -269,11 +346,11 @@ def connection_json(cloud: Cloud) -> str:
     return json.dumps(data)
 
 
-async def _name_server(request: web.Request, response: web.StreamResponse) -> None:
+async def _set_server(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "oss-async-local"
 
 
-def _hang_up(request: web.Request) -> web.Response:
+def _abort(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
@@ -282,7 +359,7 @@ def _hang_up(request: web.Request) -> web.Response:
 async def _cut(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or not body:
-        return _hang_up(request)
+        return _abort(request)
     cut = web.StreamResponse(status=response.status, headers=response.headers)
     cut.content_length = len(body)
     await cut.prepare(request)

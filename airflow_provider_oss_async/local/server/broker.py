@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import heapq
 import json
+import re
 import secrets
 import time
 import uuid
@@ -16,6 +17,7 @@ from airflow_provider_oss_async.local.server.markup import to_xml
 
 NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
 FORMATS = ("XML", "JSON", "SIMPLIFIED")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,119}")
 
 
 @dataclass(slots=True)
@@ -42,40 +44,31 @@ class Queue:
     :param name: its name.
     :param visibility: seconds a received message stays hidden, 1 to 43,200.
     :param retention: seconds a message is kept, 60 to 604,800.
-    :param polling_wait: long-poll seconds where a request names none, 0 to 30.
     """
 
-    def __init__(
-        self, name: str, *, visibility: float = 30, retention: float = 345_600, polling_wait: float = 0
-    ) -> None:
+    def __init__(self, name: str, *, visibility: float = 30, retention: float = 345_600) -> None:
         self.name = name
-        self.visibility, self.retention, self.polling_wait = visibility, retention, polling_wait
-        self.created = time.time()
+        self.visibility, self.retention = visibility, retention
         self.arrived = asyncio.Event()
         self._ready: deque[Message] = deque()
         self._hidden: list[tuple[float, str]] = []
         self._by_handle: dict[str, Message] = {}
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many messages can be received, and how many are hidden."""
-        self._reveal()
-        return len(self._ready), len(self._by_handle)
-
     def put(self, message: Message) -> None:
-        """Add a message and wake whoever waits for one."""
+        """Add a message and wake the waiting receivers."""
         self._ready.append(message)
         self.arrived.set()
 
     async def receive(self, count: int, wait: float, closing: asyncio.Event) -> list[Message]:
-        """Take up to ``count`` messages; wait for the first one.
+        """Receive up to ``count`` messages; wait for the first one.
 
         :param wait: seconds to wait for the first message.
-        :param closing: set when the server goes down.
+        :param closing: set when the server stops.
         """
         deadline = time.time() + wait
         while True:
             self.arrived.clear()
-            taken = self._take(count)
+            taken = self._receive_visible(count)
             left = deadline - time.time()
             if taken or left <= 0 or closing.is_set():
                 return taken
@@ -88,19 +81,19 @@ class Queue:
 
     def delete(self, handle: str) -> bool:
         """Delete a received message; false where the handle is not, or no longer, valid."""
-        self._reveal()
+        self._make_visible()
         return self._by_handle.pop(handle, None) is not None
 
-    def hide(self, handle: str, seconds: float) -> Message | None:
+    def change_visibility(self, handle: str, seconds: float) -> Message | None:
         """Change how long a received message stays hidden; ``None`` where the handle is not valid."""
-        self._reveal()
+        self._make_visible()
         message = self._by_handle.pop(handle, None)
         if message is not None:
-            self._hand_out(message, seconds)
+            self._hide(message, seconds)
         return message
 
-    def _take(self, count: int) -> list[Message]:
-        self._reveal()
+    def _receive_visible(self, count: int) -> list[Message]:
+        self._make_visible()
         taken: list[Message] = []
         while self._ready and len(taken) < count:
             message = self._ready.popleft()
@@ -109,17 +102,17 @@ class Queue:
                 continue
             message.received += 1
             message.first_received = message.first_received or now
-            self._hand_out(message, self.visibility)
+            self._hide(message, self.visibility)
             taken.append(message)
         return taken
 
-    def _hand_out(self, message: Message, seconds: float) -> None:
+    def _hide(self, message: Message, seconds: float) -> None:
         message.handle = f"{message.received}-{secrets.token_hex(16)}"
         message.visible_at = time.time() + seconds
         self._by_handle[message.handle] = message
         heapq.heappush(self._hidden, (message.visible_at, message.handle))
 
-    def _reveal(self) -> None:
+    def _make_visible(self) -> None:
         while self._hidden and self._hidden[0][0] <= time.time():
             _, handle = heapq.heappop(self._hidden)
             message = self._by_handle.pop(handle, None)
@@ -129,12 +122,12 @@ class Queue:
 
 @dataclass(slots=True)
 class Subscription:
-    """A queue that gets what is published to a topic.
+    """A queue that receives what is published to a topic.
 
+    :param queue: its name, and the name of the subscription.
     :param format: ``SIMPLIFIED`` (the bare message), ``JSON`` or ``XML`` (wrapped).
     """
 
-    name: str
     queue: str
     format: str
 
@@ -157,10 +150,28 @@ class Broker:
         for queue in self.queues.values():
             queue.arrived.set()
 
+    def create_topic(self, topic: str) -> None:
+        """Create a topic where it does not exist yet.
+
+        :raises ValueError: the name is not valid.
+        """
+        if not _NAME.fullmatch(topic):
+            raise ValueError(f"a topic is named with letters, digits and hyphens, not {topic!r}")
+        self.topics.setdefault(topic, {})
+
     def subscribe(self, topic: str, queue: str, notify_format: str = "SIMPLIFIED") -> None:
-        """Create topic, queue and subscription where they do not exist yet."""
+        """Create topic, queue and subscription where they do not exist yet.
+
+        :param notify_format: one of :data:`FORMATS`.
+        :raises ValueError: a name or the format is not valid.
+        """
+        if notify_format not in FORMATS:
+            raise ValueError(f"the format must be one of {', '.join(FORMATS)}, not {notify_format!r}")
+        self.create_topic(topic)
+        if not _NAME.fullmatch(queue):
+            raise ValueError(f"a queue is named with letters, digits and hyphens, not {queue!r}")
         self.queues.setdefault(queue, Queue(queue))
-        self.topics.setdefault(topic, {})[queue] = Subscription(queue, queue, notify_format)
+        self.topics[topic][queue] = Subscription(queue, notify_format)
 
     def publish(self, topic: str, body: str) -> Message | None:
         """Deliver a message to every queue that subscribes to a topic; ``None`` if there is no such topic."""
@@ -181,7 +192,7 @@ class Broker:
             "TopicOwner": self._owner,
             "TopicName": topic,
             "Subscriber": self._owner,
-            "SubscriptionName": subscription.name,
+            "SubscriptionName": subscription.queue,
             "MessageId": message.id,
             "Message": message.body,
             "MessageMD5": message.md5,

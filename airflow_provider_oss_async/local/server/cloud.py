@@ -1,4 +1,4 @@
-"""What the services of the stand-in share."""
+"""The state that the services of the stand-in share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.local.server.broker import Broker
 from airflow_provider_oss_async.local.server.faults import Fault, Faults
-from airflow_provider_oss_async.local.server.job_runner import JobRecord, JobRunner, JobTable, Processor
-from airflow_provider_oss_async.local.server.process_request import completion_message
+from airflow_provider_oss_async.local.server.job_runner import (
+    ENGINE_CONCURRENCY,
+    QUEUE_SECONDS,
+    Engine,
+    JobRunner,
+    Processor,
+)
+from airflow_provider_oss_async.local.server.job_table import JobRecord, JobTable
+from airflow_provider_oss_async.local.server.notifications import completion_message
 from airflow_provider_oss_async.local.server.signatures import AccessKey, Verifier
 from airflow_provider_oss_async.local.server.store import Store
 
@@ -30,10 +37,17 @@ class Cloud:
     :param buckets: buckets to create if missing, with the IMM project each is attached to, ``None`` for none.
     :param projects: IMM projects that exist, besides those of buckets.
     :param topics: SMQ topics to create, with the queues that subscribe to each.
-    :param workers: how many jobs are worked on at once.
-    :param job_seconds: least time of a job in seconds: a number, or a range to choose from at random.
+    :param workers: how many jobs are processed at once on this machine, 1 or more; default 2.
+    :param job_seconds: least run time of a job in seconds: a number, or a range to choose from at random;
+        default 0.
+    :param engine_concurrency: jobs that each IMM project runs at once (``EngineConcurrency``), 1 or more;
+        default 100. The others are queued.
+    :param queue_seconds: how long a job may be queued before it fails, in seconds; default 1800.
+    :param list_delay: seconds after its end for which ``ListTasks`` shows a task as running; default 0.
     :param faults: faults to begin with.
-    :param processor: does the work; by default really.
+    :param processor: does the work of a job; default :func:`.process_job`, which really does it.
+    :raises ValueError: a number is out of range, a name is not valid, or another server is using the data
+        directory.
     """
 
     def __init__(
@@ -48,10 +62,22 @@ class Cloud:
         topics: Mapping[str, Iterable[str]] | None = None,
         workers: int = 2,
         job_seconds: float | tuple[float, float] = 0,
+        engine_concurrency: int = ENGINE_CONCURRENCY,
+        queue_seconds: float = QUEUE_SECONDS,
+        list_delay: float = 0,
         faults: Iterable[Fault] = (),
         processor: Processor = process_job,
     ) -> None:
+        seconds = job_seconds if isinstance(job_seconds, tuple) else (job_seconds, job_seconds)
+        if workers < 1 or engine_concurrency < 1:
+            raise ValueError("workers and engine_concurrency must be 1 or more")
+        if not (0 <= seconds[0] <= seconds[1] and queue_seconds >= 0 and list_delay >= 0):
+            raise ValueError(
+                "job_seconds (a number, or a low and a high one), queue_seconds and list_delay must be 0 or "
+                "more"
+            )
         self.region, self.owner = region, owner
+        self.list_delay = list_delay
         self.endpoint = ""
         self.store = Store(data_dir)
         self.verifier = Verifier(keys)
@@ -65,15 +91,18 @@ class Cloud:
             self.faults,
             processor,
             workers=workers,
-            seconds=job_seconds if isinstance(job_seconds, tuple) else (job_seconds, job_seconds),
-            finished=self._announce,
+            seconds=seconds,
+            queue_seconds=queue_seconds,
+            finished=self._publish,
         )
+        self.runner.engines.default_factory = lambda: Engine(engine_concurrency)
         self._projects = set(projects)
         for name, project in (buckets or {}).items():
             bucket = self.store.create_bucket(name, region, owner, project)
             if bucket.imm_project != project:
                 self.store.change_bucket(name, imm_project=project)
         for topic, queues in (topics or {}).items():
+            self.broker.create_topic(topic)
             for queue in queues:
                 self.broker.subscribe(topic, queue)
 
@@ -86,12 +115,12 @@ class Cloud:
         """Create an IMM project."""
         self._projects.add(name)
 
-    def _announce(self, job: JobRecord) -> None:
+    def _publish(self, job: JobRecord) -> None:
         if not job.topic or self.faults.take("notify_drop", *job.subjects):
             return
         message = completion_message(job, region=self.region, owner=self.owner)
         if self.faults.take("notify_base64", *job.subjects):
             message = base64.b64encode(message.encode()).decode()
         for _ in range(2 if self.faults.take("notify_twice", *job.subjects) else 1):
-            # A topic that does not exist is silence, as with the service.
+            # A missing topic is not an error, as with the service.
             self.broker.publish(job.topic, message)

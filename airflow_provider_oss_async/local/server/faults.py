@@ -1,4 +1,4 @@
-"""Faults on request: what a service does on its bad days, each behind a switch.
+"""Faults on request: errors, delays and lost answers that a service can produce.
 
 A fault is a JSON object, given to ``POST /_local/faults``, to ``--fault`` on the command line or, in a list,
 in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
@@ -21,11 +21,12 @@ in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 ``notify_base64``  the completion message is published in base64
 ===============  ==========================================================================================
 
-``match`` is a shell pattern. For requests it is held against ``SERVICE:Action``, such as ``IMM:GetTask`` or
-``OSS:*``; for jobs and messages against the operation (``video/*``) and the source (``oss://media/*.mp4``).
-Default ``*``. Faults of jobs are dealt out at the submission, those of messages at the end of the job.
-``times``: how often it strikes, default 1, 0 for always. ``every``: it strikes at every n-th matching event
-only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random.
+``match`` is a shell pattern. For requests it is compared with ``SERVICE:Action``, such as ``IMM:GetTask`` or
+``OSS:*``; for jobs and messages with the operation (``video/*``) and the source (``oss://media/*.mp4``).
+Default ``*``. Faults of jobs are assigned at the submission, those of messages at the end of the job.
+``times``: how often the fault is applied, default 1, 0 for no limit. ``every``: it is applied to every n-th
+matching event only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random.
+``matched`` and ``applied`` count the matching events and those that the fault was applied to.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ from typing import Any
 
 REQUEST_KINDS = ("delay", "refuse", "throttle", "close", "lose", "cut", "hang")
 JOB_KINDS = ("job_delay", "job_fail", "job_forget", "notify_drop", "notify_twice", "notify_base64")
+#: Longest time of a fault, in seconds.
+_LONGEST = 7 * 24 * 3600
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault; the fields are described in the module's docstring."""
+    """One fault; the fields are described in the docstring of the module."""
 
     kind: str
     match: str = "*"
@@ -51,8 +54,8 @@ class Fault:
     status: int = 500
     code: str = ""
     message: str = ""
-    seen: int = 0
-    struck: int = 0
+    matched: int = 0
+    applied: int = 0
 
     @classmethod
     def read(cls, data: Any) -> Fault:
@@ -63,61 +66,61 @@ class Fault:
         try:
             fault = cls(**data)
             fault.duration()
-            whole = (
-                isinstance(fault.times, int)
-                and isinstance(fault.every, int)
-                and isinstance(fault.status, int)
-            )
-        except TypeError as error:
+            whole = all(type(value) is int for value in (fault.times, fault.every, fault.status))
+            text = all(isinstance(value, str) for value in (fault.match, fault.code, fault.message))
+        except (TypeError, ValueError) as error:
             raise ValueError(f"not a fault: {error}") from None
         if fault.kind not in REQUEST_KINDS + JOB_KINDS:
             raise ValueError(
                 f"kind must be one of {', '.join(REQUEST_KINDS + JOB_KINDS)}, not {fault.kind!r}"
             )
-        if not whole or fault.times < 0 or fault.every < 1 or fault.seen or fault.struck:
+        valid = whole and text and fault.times >= 0 and fault.every >= 1 and 200 <= fault.status <= 599
+        if not valid or fault.matched or fault.applied:
             raise ValueError(
-                "times (0 or more), every (1 or more) and status are whole numbers; the rest is not set"
+                "times (0 or more), every (1 or more) and status (200 to 599) are whole numbers; match, code "
+                "and message are texts; matched and applied are not set"
             )
         return fault
 
     def duration(self) -> float:
         """Return the time in seconds, chosen anew each time where it is a range."""
-        if isinstance(self.seconds, list | tuple):
-            low, high = self.seconds
-            return random.uniform(low, high)  # noqa: S311
-        return float(self.seconds)
+        low, high = self.seconds if isinstance(self.seconds, list | tuple) else (self.seconds, self.seconds)
+        seconds = random.uniform(low, high)  # noqa: S311
+        if not 0 <= seconds <= _LONGEST:
+            raise ValueError(f"seconds must be 0 to {_LONGEST}")
+        return seconds
 
 
 class Faults:
-    """The faults that are asked for at the moment."""
+    """The faults that are configured at the moment."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, *faults: Fault) -> None:
-        """Ask for more faults."""
+        """Add faults."""
         self._faults.extend(faults)
 
     def clear(self) -> None:
-        """Ask for none any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return the faults as JSON data, with how often each was seen and struck."""
+        """Return the faults as JSON data, with their counters."""
         return [asdict(fault) for fault in self._faults]
 
     def take(self, kind: str, *subjects: str) -> list[Fault]:
-        """Return the faults of a kind that strike now, and count it.
+        """Return the faults of a kind that apply to this event, and count it.
 
-        :param subjects: what the pattern is held against; one match is enough.
+        :param subjects: what the pattern is compared with; one match is enough.
         """
-        striking = []
+        chosen = []
         for fault in self._faults:
-            if fault.kind != kind or (fault.times and fault.struck >= fault.times):
+            if fault.kind != kind or (fault.times and fault.applied >= fault.times):
                 continue
             if any(fnmatchcase(subject, fault.match) for subject in subjects):
-                fault.seen += 1
-                if fault.seen % fault.every == 0:
-                    fault.struck += 1
-                    striking.append(fault)
-        return striking
+                fault.matched += 1
+                if fault.matched % fault.every == 0:
+                    fault.applied += 1
+                    chosen.append(fault)
+        return chosen

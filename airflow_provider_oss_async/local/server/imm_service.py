@@ -1,16 +1,19 @@
-"""IMM, API version 2020-09-30: the actions about tasks and bucket attachments."""
+"""IMM, API version 2020-09-30: the actions about tasks, projects and bucket attachments."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
+import time
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from airflow_provider_oss_async.local.server.job_runner import JobRecord, iso
+from airflow_provider_oss_async.local.server.job_table import JobRecord, iso
 from airflow_provider_oss_async.local.server.refusal import Refusal
 from airflow_provider_oss_async.local.server.signatures import SignedRequest
 
@@ -26,7 +29,7 @@ _VERSION = "2020-09-30"
 class IMMService:
     """Answers the requests to IMM.
 
-    :param cloud: what all services share.
+    :param cloud: state that all services share.
     """
 
     name = "IMM"
@@ -39,16 +42,21 @@ class IMMService:
             "GetDecodeBlindWatermarkResult": self._get_watermark,
             "GetOSSBucketAttachment": self._get_attachment,
             "AttachOSSBucket": self._attach,
+            "GetProject": self._get_project,
         }
 
     def route(
         self, request: web.Request
     ) -> tuple[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-        """Return the action a request asks for, and what carries it out."""
+        """Return the action of a request and its handler."""
         return request.headers.get("x-acs-action", ""), self._handle
 
+    def too_large(self) -> Refusal:
+        """Return the error of the gateway for a body that is too large; the code is not documented."""
+        return Refusal(413, "RequestEntityTooLarge", "The body of the request is too large.")
+
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
-        """Return an error as the OpenAPI gateway writes it."""
+        """Return an error in the form of the OpenAPI gateway."""
         body = {
             "RequestId": _request_id(),
             "HostId": request.host,
@@ -59,7 +67,7 @@ class IMMService:
         return web.json_response(body, status=refusal.status, headers=refusal.headers)
 
     def throttled(self, seconds: float) -> Refusal:
-        """Return what the gateway says when requests come too fast; the header counts milliseconds."""
+        """Return the error of the gateway for throttled requests; the header is in milliseconds."""
         headers = {"x-acs-retry-after": str(max(1, round(seconds * 1000)))}
         return Refusal(
             429, "Throttling.User", "Request was denied due to user flow control.", headers=headers
@@ -78,8 +86,9 @@ class IMMService:
             raise Refusal(
                 404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."
             )
-        parameters = {**dict(await request.post()), **dict(signed.query)}
-        answer = action({name: str(value) for name, value in parameters.items()})
+        form = request.content_type == "application/x-www-form-urlencoded"
+        posted = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True) if form else []
+        answer = action(dict([*posted, *signed.query]))
         return web.json_response({"RequestId": _request_id(), **answer})
 
     def _get_task(self, given: dict[str, str]) -> dict[str, Any]:
@@ -98,30 +107,32 @@ class IMMService:
         limit = given.get("MaxResults") or "100"
         if sort not in ("TaskId", "StartTime", "EndTime") or order not in ("asc", "desc"):
             raise _invalid("Sort or Order")
-        if not limit.isdigit() or not 1 <= int(limit) <= 100:
+        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= 100:
             raise _invalid("MaxResults")
-        started = _time_range(given, "StartTimeRange")
-        ended = _time_range(given, "EndTimeRange")
+        ranges = {
+            name: _time_range(given, f"{name}Range")
+            for name in ("StartTime", "EndTime")
+            if given.get(f"{name}Range")
+        }
+        visible_end = time.time_ns() + 1 - round(self._cloud.list_delay * 10**9)
         after: tuple[Any, str] | None = None
         if given.get("NextToken"):
-            try:
-                value, task_id = json.loads(base64.urlsafe_b64decode(given["NextToken"]))
-                after = (value, task_id)
-            except (ValueError, TypeError):
-                raise _invalid("NextToken") from None
-        elif sort == "StartTime":
-            # Skip what the range leaves out anyway.
-            after = (started[0], "") if order == "asc" else (started[1] + 1, "")
+            after = _place(given["NextToken"], str if sort == "TaskId" else int)
+        elif sort in ranges:
+            # Begin where the range begins.
+            after = (ranges[sort][0], "") if order == "asc" else (ranges[sort][1] + 1, "")
         tasks: list[dict[str, Any]] = []
         place: tuple[Any, str] | None = None
-        for here, job in self._cloud.table.ordered(project, sort, order == "desc", after):
-            if sort == "StartTime" and not started[0] <= job.started <= started[1]:
+        for here, job in self._cloud.table.ordered(project, sort, order == "desc", after, visible_end):
+            times = {"StartTime": job.started, "EndTime": job.ended}
+            inside = {name: low <= times[name] <= high for name, (low, high) in ranges.items()}
+            if not inside.get(sort, True) and (times[sort] or order == "desc"):
                 break
             if (
                 (types and job.task_type not in types)
                 or (status and job.status != status)
-                or not started[0] <= job.started <= started[1]
-                or ("EndTimeRange" in given and not (job.ended and ended[0] <= job.ended <= ended[1]))
+                or not all(inside.values())
+                or ("EndTime" in ranges and not job.ended)
             ):
                 continue
             if len(tasks) == int(limit):
@@ -131,6 +142,18 @@ class IMMService:
             tasks.append({**_describe(job, given.get("RequestDefinition", "")), "Progress": progress})
             place = here
         return {"Tasks": tasks}
+
+    def _get_project(self, given: dict[str, str]) -> dict[str, Any]:
+        project = self._project(given)
+        return {
+            "Project": {
+                "ProjectName": project,
+                "Description": "",
+                "ServiceRole": "AliyunIMMDefaultRole",
+                "ProjectQueriesPerSecond": 100,
+                "EngineConcurrency": self._cloud.runner.engines[project].concurrency,
+            }
+        }
 
     def _get_watermark(self, given: dict[str, str]) -> dict[str, Any]:
         job = self._task(given)
@@ -210,7 +233,7 @@ def _required(given: dict[str, str], name: str) -> str:
 def _json(given: dict[str, str], name: str, kind: type) -> Any:
     try:
         value = json.loads(given.get(name) or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _invalid(name) from None
     if value is not None and not isinstance(value, kind):
         raise _invalid(name)
@@ -231,6 +254,16 @@ def _time_range(given: dict[str, str], name: str) -> tuple[int, int]:
                 raise _invalid(name)
             ends[number] = round(moment.timestamp() * 10**6) * 1000
     return ends[0], ends[1]
+
+
+def _place(token: str, kind: type) -> tuple[Any, str]:
+    try:
+        place = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, RecursionError):
+        raise _invalid("NextToken") from None
+    if not isinstance(place, list) or [type(item) for item in place] != [kind, str]:
+        raise _invalid("NextToken")
+    return place[0], place[1]
 
 
 def _invalid(name: str) -> Refusal:

@@ -1,25 +1,24 @@
 """Accepting or refusing one asynchronous processing request, as OSS and IMM behind it do.
 
-OSS wraps whatever IMM refuses into the code ``Imm Client``, with IMM's own code at the beginning of the
+OSS wraps an error of IMM into the code ``Imm Client``, with IMM's own code at the beginning of the
 message. Not documented, and chosen here: the answer for a target bucket that does not exist or is elsewhere,
 for an unknown style, and for a process string that does not follow the grammar.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_oss_async.local.server.job_runner import JobRecord, iso
+from airflow_provider_oss_async.local.server.job_table import JobRecord
+from airflow_provider_oss_async.local.server.notifications import request_definition
 from airflow_provider_oss_async.local.server.refusal import Refusal
 from airflow_provider_oss_async.process import (
     SPECIFICATIONS,
     ObjectURI,
     ProcessError,
-    Specification,
     parse_process,
     read_specification,
 )
@@ -31,25 +30,25 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.process import Process
 
 _ID_PREFIX = {"OfficeConversion": "formatconvert"}
-#: Where ``CreateMediaConvertTask`` puts the images of an operation.
-_IMAGE_KIND = {"video/snapshots": "Snapshots", "video/sprite": "Sprites", "video/animation": "Animations"}
 _H264 = "video/convert,f_mp4,vcodec_h264,fps_{},fpsopt_1,s_{}x,sopt_1,scaletype_fit,arotate_1,crf_{},g_250"
-#: Built-in styles whose content is known.
+#: Built-in styles. Second-hand: names and content as other people's code has them; the service shows them in
+#: its console only.
 BUILT_IN_STYLES = {
     "h264-mp4-360p": _H264.format(25, 640, 25) + ",acodec_aac,ar_44100,ac_2,ab_64000,abopt_1",
     "h264-mp4-540p": _H264.format(25, 960, 25) + ",acodec_aac,ar_44100,ac_2,ab_96000,abopt_1",
     "h264-mp4-720p": _H264.format(25, 1280, 26) + ",acodec_aac,ar_44100,ac_2,ab_128000,abopt_1",
     "h264-mp4-1080p": _H264.format(25, 1920, 26) + ",acodec_aac,ar_44100,ac_2,ab_160000,abopt_1",
+    "h264-mp4-1440p": _H264.format(60, 2560, 26) + ",acodec_aac,ar_48000,ab_320000,abopt_1",
     "h264-mp4-2160p": _H264.format(60, 3840, 26) + ",acodec_aac,ar_48000,ab_512000,abopt_1",
 }
 
 
 def accept(cloud: Cloud, bucket: Bucket, key: str, text: str) -> JobRecord:
-    """Take a job in and line it up.
+    """Accept a job and enqueue it.
 
     :param bucket: bucket of the source; the source exists.
     :param text: the process string.
-    :raises Refusal: with OSS's code.
+    :raises Refusal: with the code of OSS.
     """
     request_id = str(uuid.uuid4()).upper()
     if bucket.imm_project is None:
@@ -79,53 +78,13 @@ def accept(cloud: Cloud, bucket: Bucket, key: str, text: str) -> JobRecord:
         bucket=bucket.name,
         key=key,
         process=text,
-        definition=_definition(bucket, key, process, spec),
+        definition=request_definition(bucket.imm_project, bucket.name, key, process, spec.task_type),
         topic=process.topic,
         started=time.time_ns(),
     )
     cloud.table.add(job)
     cloud.runner.enqueue(job)
     return job
-
-
-def completion_message(job: JobRecord, *, region: str, owner: str) -> str:
-    """Return the message that IMM publishes when a job has ended.
-
-    The envelope and the fields of ``MediaConvert`` are documented ("Asynchronous notification message
-    format"); for the other two types only the common fields are given, and ``Content`` for a watermark.
-    """
-    content: dict[str, Any] = {
-        "ProjectName": job.project,
-        "DatasetName": "",
-        "RequestId": job.request_id,
-        "StartTime": iso(job.started),
-        "EndTime": iso(job.ended),
-        "UserData": "",
-        "TaskType": job.task_type,
-        "TaskId": job.task_id,
-        "Status": job.status,
-        "Code": job.code,
-        "Message": job.message,
-        "EventSourceId": "",
-    }
-    if job.definition:
-        process = parse_process(job.process)
-        content["Sources"] = json.loads(job.definition)["Sources"]
-        content["Targets"] = _targets(process.operation, job.outputs)
-    if job.content:
-        content["Content"] = job.content
-    kind = f"imm:Task:{job.task_type}"
-    return json.dumps(
-        {
-            "id": job.event_id,
-            "source": "acs.imm",
-            "type": kind,
-            "subject": f"acs:imm:{region}:{owner}:{job.project}/{kind}",
-            "time": str(job.ended // 10**6),
-            "content": json.dumps(content, ensure_ascii=False),
-        },
-        ensure_ascii=False,
-    )
 
 
 def _expand_style(bucket: Bucket, text: str) -> str:
@@ -150,29 +109,6 @@ def _check_target(cloud: Cloud, process: Process, source: ObjectURI, request_id:
     target = cloud.store.bucket(name)
     if target is None or target.region != cloud.region or target.owner != cloud.owner:
         raise _imm(404, f"ResourceNotFound, The specified resource Bucket is not found. [{request_id}]")
-
-
-def _definition(bucket: Bucket, key: str, process: Process, spec: type[Specification]) -> str:
-    if spec.task_type != "MediaConvert" or process.saveas is None:
-        return ""
-    pre = [s.object for s in process.segments if s.kind == "pre"]
-    sur = [s.object for s in process.segments if s.kind == "sur"]
-    target = f"oss://{process.saveas.bucket or bucket.name}/{process.saveas.key}"
-    return json.dumps(
-        {
-            "ProjectName": bucket.imm_project,
-            "Sources": [{"URI": f"oss://{bucket.name}/{name}"} for name in [*pre, key, *sur]],
-            "Targets": _targets(process.operation, [target]),
-        },
-        ensure_ascii=False,
-    )
-
-
-def _targets(operation: str, uris: list[str]) -> list[dict[str, Any]]:
-    kind = _IMAGE_KIND.get(operation)
-    if kind is None:
-        return [{"URI": uri} for uri in uris]
-    return [{"URI": "", "Image": {kind: [{"URI": uri} for uri in uris]}}]
 
 
 def _imm(status: int, message: str) -> Refusal:

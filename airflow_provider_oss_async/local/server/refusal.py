@@ -1,4 +1,4 @@
-"""How the stand-in says no."""
+"""The error that a handler raises when a request is to be answered with an error of the service."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ class Refusal(Exception):
 
     :param status: HTTP status.
     :param code: error code of the service, such as ``NoSuchKey``.
-    :param message: the service's message.
+    :param message: message of the service.
     :param ec: OSS error detail code; empty where the documentation names none.
     :param headers: further headers of the answer.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, ec: str = "", headers: dict[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        ec: str = "",
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status

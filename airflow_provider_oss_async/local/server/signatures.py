@@ -1,8 +1,9 @@
-"""Checking the three signatures from the server's side: OSS V4, ACS3 (IMM) and that of SMQ.
+"""Checking signatures from the side of the server: OSS V1 and V4, ACS3 (IMM) and that of SMQ.
 
-Written from "Include signatures in the Authorization header (V4)" of the OSS developer reference, "V3 request
-structure and signature" of the OpenAPI reference and "Sign requests" of the SMQ reference. The texts of the
-refusals follow the error pages where they are documented; the codes for an expired STS token of SMQ are not.
+Written from "Include signatures in the Authorization header" (V1, V4) and "Add signatures to URLs" of the OSS
+developer reference, "V3 request structure and signature" of the OpenAPI reference and "Sign requests" of the
+SMQ reference. The texts of the errors follow the error pages where they are documented; the codes for an
+expired STS token of SMQ and for a wrong expiry of a presigned URL are not.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 from airflow_provider_oss_async.local.server.refusal import Refusal
 
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 
 #: How far the date of a request may be from the server's clock, in seconds.
 MAX_SKEW = 15 * 60
+#: Query names that a V1 signature covers, of those that the operations here have. Names that begin with
+#: ``x-oss-`` are covered too.
+_SUBRESOURCES = frozenset(
+    {
+        "acl", "append", "bucketInfo", "continuation-token", "delete", "location", "objectMeta", "partNumber",
+        "position", "security-token", "stat", "uploadId", "uploads", "versionId", "versions", "callback",
+        "callback-var", "cors", "encryption", "lifecycle", "logging", "policy", "referer", "restore",
+        "sequential", "symlink", "tagging", "versioning", "website", "response-cache-control",
+        "response-content-disposition", "response-content-encoding", "response-content-language",
+        "response-content-type", "response-expires",
+    }
+)  # fmt: skip
 _V4 = "OSS4-HMAC-SHA256"
 _ACS3 = "ACS3-HMAC-SHA256"
 
@@ -67,7 +81,7 @@ class SignedRequest:
     def query(self) -> list[tuple[str, str]]:
         """The decoded query; clients differ in what they escape, so only this is comparable."""
         pairs = (pair.partition("=") for pair in self.raw_target.partition("?")[2].split("&") if pair)
-        return [(unquote(name), unquote(value)) for name, _, value in pairs]
+        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
 
 
 class Verifier:
@@ -85,49 +99,93 @@ class Verifier:
         self._keys[key.id] = key
 
     def oss(self, request: SignedRequest, resource: str, region: str) -> None:
-        """Check an OSS V4 signature, in the Authorization header or in the query of a presigned URL.
+        """Check an OSS signature, V1 or V4, in the Authorization header or in the query of a presigned URL.
 
         :param resource: ``/``, ``/bucket/`` or ``/bucket/key``, whatever form the URL has.
         :param region: region of the bucket.
         :raises Refusal: with OSS's code.
         """
         query = dict(request.query)
-        authorization = request.headers.get("authorization", "")
-        if authorization:
-            scheme, _, rest = authorization.partition(" ")
-            given = _fields(rest)
-            stamp, token = request.headers.get("x-oss-date", ""), request.headers.get("x-oss-security-token")
-            additional = given.get("AdditionalHeaders", "")
+        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+        if scheme == "OSS" or (not scheme and "OSSAccessKeyId" in query):
+            self._oss_v1(request, resource, rest, query)
+        elif scheme == _V4 or (not scheme and query.get("x-oss-signature-version") == _V4):
+            self._oss_v4(request, resource, region, rest, query)
+        elif scheme or "x-oss-signature-version" in query:
+            raise Refusal(400, "InvalidArgument", "The stand-in accepts the signature versions 1 and 4.")
         else:
-            scheme = query.get("x-oss-signature-version", "")
-            given = {
-                "Credential": query.get("x-oss-credential", ""),
-                "Signature": query.get("x-oss-signature", ""),
-            }
+            raise Refusal(403, "AccessDenied", "Anonymous access is forbidden for this operation.")
+
+    def _oss_v1(self, request: SignedRequest, resource: str, given: str, query: dict[str, str]) -> None:
+        header = request.headers.get
+        if given:
+            key_id, _, signature = given.partition(":")
+            date = header("x-oss-date") or header("date", "")
+            # The V2 SDK sends the token of a V1 signature without the prefix.
+            token = header("x-oss-security-token") or header("security-token")
+            signed_at = _timestamp(date, "%Y%m%dT%H%M%SZ") or _http_date(date)
+            if signed_at is None:
+                raise Refusal(403, "AccessDenied", "OSS authentication requires a valid Date.")
+            _check_skew(signed_at)
+        else:
+            key_id, signature, date = (
+                query["OSSAccessKeyId"],
+                query.get("Signature", ""),
+                query.get("Expires", ""),
+            )
+            token = query.get("security-token")
+            expires = _whole(date, 0, 2**63)
+            if expires is None:
+                raise Refusal(400, "InvalidArgument", "Expires is not a valid number of seconds.")
+            if time.time() > expires:
+                raise Refusal(403, "AccessDenied", "Request has expired.")
+        key = self._key(key_id, token, _OSS_ERRORS)
+        own = sorted((n.lower(), v) for n, v in request.headers.items() if n.lower().startswith("x-oss-"))
+        parameters = sorted(
+            f"{name}={value}" if value else name
+            for name, value in request.query
+            if name in _SUBRESOURCES or name.startswith("x-oss-")
+        )
+        to_sign = "\n".join(
+            [request.method, header("content-md5", ""), header("content-type", ""), date]
+            + [f"{name}:{value}" for name, value in own]
+            + [resource + ("?" + "&".join(parameters) if parameters else "")]
+        )
+        expected = base64.b64encode(hmac.digest(key.secret.encode(), to_sign.encode(), "sha1")).decode()
+        if not _same(expected, signature):
+            raise _OSS_ERRORS["mismatch"]()
+
+    def _oss_v4(
+        self, request: SignedRequest, resource: str, region: str, given: str, query: dict[str, str]
+    ) -> None:
+        if given:
+            fields, header = _fields(given), request.headers.get
+            credential, signature = fields.get("Credential", ""), fields.get("Signature", "")
+            stamp, token = header("x-oss-date") or header("date", ""), header("x-oss-security-token")
+            additional = fields.get("AdditionalHeaders", "")
+        else:
+            credential, signature = query.get("x-oss-credential", ""), query.get("x-oss-signature", "")
             stamp, token = query.get("x-oss-date", ""), query.get("x-oss-security-token")
             additional = query.get("x-oss-additional-headers", "")
-        if not authorization and not scheme:
-            raise Refusal(403, "AccessDenied", "Anonymous access is forbidden for this operation.")
-        if scheme != _V4:
-            raise Refusal(400, "InvalidArgument", "The stand-in accepts signature version 4 only.")
-        key_id, *scope = given.get("Credential", "").split("/")
+        key_id, *scope = credential.split("/")
         if len(scope) != 4 or scope[2:] != ["oss", "aliyun_v4_request"]:
             raise Refusal(400, "InvalidArgument", "Invalid credential in Authorization header.")
         key = self._key(key_id, token, _OSS_ERRORS)
         if scope[1] != region:
             raise Refusal(400, "InvalidArgument", "Invalid signing region in Authorization header.")
-        now = time.time()
         signed_at = _timestamp(stamp, "%Y%m%dT%H%M%SZ")
-        if authorization and (signed_at is None or abs(now - signed_at) > MAX_SKEW):
-            raise Refusal(
-                403,
-                "RequestTimeTooSkewed",
-                "The difference between the request time and the current time is too large.",
-            )
-        if not authorization and (
-            signed_at is None or now > signed_at + float(query.get("x-oss-expires") or 0)
-        ):
-            raise Refusal(403, "AccessDenied", "Request has expired.")
+        if given:
+            _check_skew(_http_date(stamp) if signed_at is None else signed_at)
+        else:
+            life = _whole(query.get("x-oss-expires", ""), 1, 604_800)
+            if life is None or signed_at is None:
+                raise Refusal(
+                    400,
+                    "InvalidArgument",
+                    "x-oss-date must be a date, and x-oss-expires a number of seconds from 1 to 604800.",
+                )
+            if time.time() > signed_at + life:
+                raise Refusal(403, "AccessDenied", "Request has expired.")
         names = [name for name in additional.split(";") if name]
         headers = sorted(
             (name.lower(), value)
@@ -149,7 +207,7 @@ class Verifier:
         signing_key = f"aliyun_v4{key.secret}".encode()
         for part in scope:
             signing_key = hmac.digest(signing_key, part.encode(), "sha256")
-        if not _same(hmac.digest(signing_key, to_sign.encode(), "sha256").hex(), given.get("Signature", "")):
+        if not _same(hmac.digest(signing_key, to_sign.encode(), "sha256").hex(), signature):
             raise _OSS_ERRORS["mismatch"]()
 
     def acs3(self, request: SignedRequest, body: bytes) -> None:
@@ -196,10 +254,9 @@ class Verifier:
         if scheme != "MNS" or not colon:
             raise Refusal(400, "InvalidAuthorizationHeader", "The Authorization header format is invalid.")
         key = self._key(key_id, header("security-token") or None, _SMQ_ERRORS)
-        try:
-            signed_at = parsedate_to_datetime(header("date", "")).timestamp()
-        except ValueError:
-            raise Refusal(400, "InvalidDateHeader", "The Date header format is invalid.") from None
+        signed_at = _http_date(header("date", ""))
+        if signed_at is None:
+            raise Refusal(400, "InvalidDateHeader", "The Date header format is invalid.")
         if abs(time.time() - signed_at) > MAX_SKEW:
             raise Refusal(408, "TimeExpired", "The http request you sent is expired.")
         own = sorted((n.lower(), v) for n, v in request.headers.items() if n.lower().startswith("x-mns-"))
@@ -280,6 +337,26 @@ _SMQ_ERRORS = {
 def _fields(text: str) -> dict[str, str]:
     pairs = (part.strip().partition("=") for part in text.split(","))
     return {name: value for name, _, value in pairs}
+
+
+def _check_skew(signed_at: float | None) -> None:
+    if signed_at is None or abs(time.time() - signed_at) > MAX_SKEW:
+        raise Refusal(
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        )
+
+
+def _whole(text: str, low: int, high: int) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,19}", text) and low <= int(text) <= high else None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _timestamp(text: str, form: str) -> float | None:

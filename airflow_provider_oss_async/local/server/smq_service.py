@@ -1,7 +1,7 @@
-"""SMQ (formerly MNS): the REST calls on queues, topics and messages.
+"""SMQ (formerly MNS): the REST calls on messages. Topics and queues are created through the admin interface.
 
 The codes are those of the SMQ error pages. Not documented where it could be read, and chosen here: the status
-of a stale receipt handle (400), and the answer to requests that come too fast.
+of a stale receipt handle (400), the code of a body that is too large, and the answer to throttled requests.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from airflow_provider_oss_async.local.server.broker import FORMATS, NAMESPACE, Message, Queue, Subscription
-from airflow_provider_oss_async.local.server.markup import Content, read_xml, texts, to_xml
+from airflow_provider_oss_async.local.server.broker import NAMESPACE, Message, Queue
+from airflow_provider_oss_async.local.server.markup import Content, read_xml, to_xml
 from airflow_provider_oss_async.local.server.refusal import Refusal
 from airflow_provider_oss_async.local.server.signatures import SignedRequest
 
@@ -39,7 +39,7 @@ class _Call:
 class SMQService:
     """Answers the requests to SMQ.
 
-    :param cloud: what all services share.
+    :param cloud: state that all services share.
     """
 
     name = "SMQ"
@@ -51,44 +51,34 @@ class SMQService:
     def route(
         self, request: web.Request
     ) -> tuple[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-        """Return the action a request asks for, and what carries it out."""
+        """Return the action of a request and its handler."""
         signed = SignedRequest(request.method, request.raw_path, request.headers)
         parts = [part for part in signed.path.split("/") if part]
         query = dict(signed.query)
-        batch = (
-            "Batch"
-            if "numOfMessages" in query or (request.method == "DELETE" and "ReceiptHandle" not in query)
-            else ""
-        )
         routes = {
-            ("PUT", "queues", 2): ("CreateQueue", self._create_queue),
-            ("GET", "queues", 2): ("GetQueueAttributes", self._queue_attributes),
-            ("DELETE", "queues", 2): ("DeleteQueue", self._delete_queue),
-            ("POST", "queues", 3): ("SendMessage", self._send),
-            ("GET", "queues", 3): (f"{batch}ReceiveMessage", self._receive),
-            ("DELETE", "queues", 3): (f"{batch}DeleteMessage", self._delete),
-            ("PUT", "queues", 3): ("ChangeMessageVisibility", self._hide),
-            ("PUT", "topics", 2): ("CreateTopic", self._create_topic),
-            ("DELETE", "topics", 2): ("DeleteTopic", self._delete_topic),
-            ("POST", "topics", 3): ("PublishMessage", self._publish),
-            ("PUT", "topics", 4): ("Subscribe", self._subscribe),
-            ("DELETE", "topics", 4): ("Unsubscribe", self._unsubscribe),
+            ("POST", "queues"): ("SendMessage", self._send),
+            ("GET", "queues"): (
+                "BatchReceiveMessage" if "numOfMessages" in query else "ReceiveMessage",
+                self._receive,
+            ),
+            ("DELETE", "queues"): (
+                "DeleteMessage" if "ReceiptHandle" in query else "BatchDeleteMessage",
+                self._delete,
+            ),
+            ("PUT", "queues"): ("ChangeMessageVisibility", self._change_visibility),
+            ("POST", "topics"): ("PublishMessage", self._publish),
         }
-        kinds = ["queues", "topics"]
-        fits = (
-            bool(parts)
-            and parts[0] in kinds
-            and (len(parts) < 3 or parts[2] in ("messages", "subscriptions"))
-        )
-        action, handler = (
-            routes.get((request.method, parts[0], len(parts)), ("", None)) if fits else ("", None)
-        )
+        fits = len(parts) == 3 and parts[2] == "messages"
+        action, handler = routes.get((request.method, parts[0]), ("", None)) if fits else ("", None)
 
         async def handle(request: web.Request) -> web.StreamResponse:
             self._cloud.verifier.smq(signed)
             if handler is None or "peekonly" in query:
                 raise Refusal(
-                    400, "InvalidRequestURL", "Http request URL format invalid, or not in the stand-in."
+                    400,
+                    "InvalidRequestURL",
+                    "The format of the request URL is not valid, or the stand-in does not have the "
+                    "operation.",
                 )
             body = await request.read()
             _check_md5(request, body)
@@ -100,8 +90,12 @@ class SMQService:
 
         return action, handle
 
+    def too_large(self) -> Refusal:
+        """Return the error of SMQ for a body that is too large."""
+        return Refusal(400, "MessageBodyTooLarge", "The body of the request is too large.")
+
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
-        """Return an error as SMQ writes it."""
+        """Return an error in the form of SMQ."""
         request_id = uuid.uuid4().hex.upper()
         fields: list[tuple[str, Content]] = [
             ("Code", refusal.code),
@@ -112,54 +106,8 @@ class SMQService:
         return _answer(refusal.status, "Error", fields, request_id=request_id, headers=refusal.headers)
 
     def throttled(self, seconds: float) -> Refusal:
-        """Return what SMQ says when requests come too fast."""
+        """Return the error of SMQ for throttled requests."""
         return Refusal(429, "ThrottlingException", "Request was denied due to request throttling.")
-
-    async def _create_queue(self, call: _Call) -> web.Response:
-        given = texts(call.document) if call.document is not None else {}
-        existing = self._broker.queues.get(call.parts[1])
-        queue = Queue(
-            call.parts[1],
-            visibility=_number(given, "VisibilityTimeout", 1, 43_200, 30),
-            retention=_number(given, "MessageRetentionPeriod", 60, 604_800, 345_600),
-            polling_wait=_number(given, "PollingWaitSeconds", 0, MAX_WAIT, 0),
-        )
-        if existing is not None and "metaoverride" not in call.query:
-            same = (existing.visibility, existing.retention) == (queue.visibility, queue.retention)
-            if not same:
-                raise Refusal(409, "QueueAlreadyExist", "The queue you want to create is already exist.")
-        elif existing is not None:
-            existing.visibility, existing.retention = queue.visibility, queue.retention
-            existing.polling_wait = queue.polling_wait
-        else:
-            self._broker.queues[call.parts[1]] = queue
-        return self._created(call.parts, existing is not None)
-
-    async def _queue_attributes(self, call: _Call) -> web.Response:
-        queue = self._queue(call.parts[1])
-        ready, hidden = queue.counts()
-        return _answer(
-            200,
-            "Queue",
-            [
-                ("QueueName", queue.name),
-                ("CreateTime", str(int(queue.created))),
-                ("LastModifyTime", str(int(queue.created))),
-                ("DelaySeconds", "0"),
-                ("MaximumMessageSize", "65536"),
-                ("MessageRetentionPeriod", f"{queue.retention:.0f}"),
-                ("VisibilityTimeout", f"{queue.visibility:.0f}"),
-                ("PollingWaitSeconds", f"{queue.polling_wait:.0f}"),
-                ("ActiveMessages", str(ready)),
-                ("InactiveMessages", str(hidden)),
-                ("DelayMessages", "0"),
-                ("LoggingEnabled", "False"),
-            ],
-        )
-
-    async def _delete_queue(self, call: _Call) -> web.Response:
-        self._broker.queues.pop(call.parts[1], None)
-        return _answer(204)
 
     async def _send(self, call: _Call) -> web.Response:
         message = Message(_body(call.document))
@@ -168,7 +116,7 @@ class SMQService:
 
     async def _receive(self, call: _Call) -> web.Response:
         queue = self._queue(call.parts[1])
-        wait = _number(call.query, "waitseconds", 0, MAX_WAIT, queue.polling_wait)
+        wait = _number(call.query, "waitseconds", 0, MAX_WAIT, 0)
         count = _number(call.query, "numOfMessages", 1, MAX_BATCH, 1)
         messages = await queue.receive(int(count), wait, self._broker.closing)
         if not messages:
@@ -199,9 +147,9 @@ class SMQService:
         ]
         return _answer(error.status, "Errors", errors)
 
-    async def _hide(self, call: _Call) -> web.Response:
+    async def _change_visibility(self, call: _Call) -> web.Response:
         seconds = _number(call.query, "VisibilityTimeout", 1, 43_200, 30)
-        message = self._queue(call.parts[1]).hide(call.query.get("ReceiptHandle", ""), seconds)
+        message = self._queue(call.parts[1]).change_visibility(call.query.get("ReceiptHandle", ""), seconds)
         if message is None:
             raise _stale_handle()
         return _answer(
@@ -210,54 +158,17 @@ class SMQService:
             [("ReceiptHandle", message.handle), ("NextVisibleTime", str(int(message.visible_at * 1000)))],
         )
 
-    async def _create_topic(self, call: _Call) -> web.Response:
-        existed = call.parts[1] in self._broker.topics
-        self._broker.topics.setdefault(call.parts[1], {})
-        return self._created(call.parts, existed)
-
-    async def _delete_topic(self, call: _Call) -> web.Response:
-        self._broker.topics.pop(call.parts[1], None)
-        return _answer(204)
-
     async def _publish(self, call: _Call) -> web.Response:
-        self._topic(call.parts[1])
         message = self._broker.publish(call.parts[1], _body(call.document))
-        assert message is not None  # noqa: S101  (the topic was looked up above)
+        if message is None:
+            raise Refusal(404, "TopicNotExist", "The topic name you provided is not exist.")
         return _answer(201, "Message", [("MessageId", message.id), ("MessageBodyMD5", message.md5)])
-
-    async def _subscribe(self, call: _Call) -> web.Response:
-        given = texts(call.document) if call.document is not None else {}
-        queue = given.get("Endpoint", "").partition(":queues/")[2]
-        notify_format = given.get("NotifyContentFormat", "XML")
-        if not queue or notify_format not in FORMATS:
-            raise Refusal(
-                400, "InvalidArgument", "The stand-in delivers to queues only; or the format is unknown."
-            )
-        subscriptions = self._topic(call.parts[1])
-        existed = call.parts[3] in subscriptions
-        subscriptions[call.parts[3]] = Subscription(call.parts[3], queue, notify_format)
-        return self._created(call.parts, existed)
-
-    async def _unsubscribe(self, call: _Call) -> web.Response:
-        self._topic(call.parts[1]).pop(call.parts[3], None)
-        return _answer(204)
 
     def _queue(self, name: str) -> Queue:
         queue = self._broker.queues.get(name)
         if queue is None:
             raise Refusal(404, "QueueNotExist", "The queue name you provided is not exist.")
         return queue
-
-    def _topic(self, name: str) -> dict[str, Subscription]:
-        topic = self._broker.topics.get(name)
-        if topic is None:
-            raise Refusal(404, "TopicNotExist", "The topic name you provided is not exist.")
-        return topic
-
-    def _created(self, parts: list[str], existed: bool) -> web.Response:
-        return _answer(
-            204 if existed else 201, headers={"Location": f"{self._cloud.endpoint}/{'/'.join(parts)}"}
-        )
 
 
 def _answer(

@@ -204,5 +204,5 @@ def test_watermark_content(service: LocalService, client: Any) -> None:
 
 def test_an_unknown_action_is_refused(client: Any) -> None:
     with pytest.raises(ClientException) as caught:
-        client.get_project(models.GetProjectRequest(project_name="local-project"))
+        client.get_dataset(models.GetDatasetRequest(project_name="local-project", dataset_name="d"))
     assert (caught.value.status_code, caught.value.code) == (404, "InvalidAction.NotFound")

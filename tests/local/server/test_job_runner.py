@@ -16,7 +16,7 @@ from airflow_provider_oss_async.local.__main__ import main
 from airflow_provider_oss_async.local.processing.output_keys import output_of
 from airflow_provider_oss_async.local.processing.result import JobFailed, Produced, ProducedFile
 from airflow_provider_oss_async.local.server.app import LocalService
-from airflow_provider_oss_async.local.server.job_runner import RETENTION, JobRecord, JobTable, iso
+from airflow_provider_oss_async.local.server.job_table import RETENTION, JobRecord, JobTable, iso
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from tests.support.local_service import (
     Gate,
@@ -130,7 +130,7 @@ def test_a_job_that_fails_says_why(start: Callable[..., LocalService], error: Ex
     task = wait_for_end(imm_client(service), submit(client, convert()))
     expected = ("InvalidArgument", "not a video")
     if not isinstance(error, JobFailed):
-        expected = ("InternalError", "The stand-in broke: RuntimeError: bug")
+        expected = ("InternalError", "Internal error of the stand-in: RuntimeError: bug")
     assert (task.status, task.code, task.message) == ("Failed", *expected)
 
 

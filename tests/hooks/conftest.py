@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -28,12 +29,19 @@ class Request:
 
 @dataclass
 class Wire:
-    """A server that answers with whatever ``answer`` returns: status, body, and seconds to wait."""
+    """A server that answers with whatever ``answer`` returns: status and body.
+
+    :param headers: further headers of each answer.
+    :param delay: seconds before an answer.
+    :param trickle: seconds between two bytes of a body; 0 sends it at once.
+    """
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     answer: Callable[[Request], tuple[int, str]] = lambda request: (200, "")
+    headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    trickle: float = 0.0
 
 
 @pytest.fixture
@@ -55,11 +63,25 @@ def wire() -> Iterator[Wire]:
             status, body = wire.answer(request)
             self.send_response(status)
             self.send_header("x-oss-request-id", "REQUEST-ID")
+            for name, value in wire.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body.encode())))
             self.end_headers()
-            self.wfile.write(body.encode())
+            with suppress(ConnectionError):
+                self.send(body.encode())
+
+        def send(self, body: bytes) -> None:
+            size = 1 if wire.trickle else max(1, len(body))
+            for start in range(0, len(body), size):
+                self.wfile.write(body[start : start + size])
+                time.sleep(wire.trickle)
 
         do_GET = do_POST = do_PUT = do
+
+        def do_CONNECT(self) -> None:
+            """Refuse as a proxy that cannot reach the host."""
+            wire.requests.append(Request(self.command, self.path, {}, {}))
+            self.send_error(502)
 
         def log_message(self, *args: object) -> None:
             pass

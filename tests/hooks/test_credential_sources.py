@@ -143,7 +143,7 @@ async def test_sdk_provider_never_loads_on_the_loop() -> None:
     load, calls = numbered(lambda n: 3600)
     source = CachedCredentials(load)
     provider = sdk_provider(source, blocking=False)
-    with pytest.raises(OSSConnectionError, match="ready"):
+    with pytest.raises(OSSConnectionError, match="not loaded yet"):
         provider.get_credentials()
     assert calls == []
     await source()
@@ -211,15 +211,64 @@ async def test_credentials_uri(wire: Any) -> None:
     assert credentials_source(of("credentials_uri", credentials_uri=f"{wire.url}/keys?role=x")) is source
 
 
-async def test_rotation_through_the_credentials_package(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rotation(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wire.answer = lambda request: (200, temporary(len(wire.requests)))
     source = credentials_source(of("credentials_uri", credentials_uri=wire.url))
     assert (await source()).access_key_id == "STS.1"
     ahead = 3600 - RENEW_BEFORE + 1
-    now, local = time.time, time.localtime
+    now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + ahead)
-    monkeypatch.setattr(time, "localtime", lambda seconds=None: local(now() + ahead))
     assert (await source()).access_key_id == "STS.2"
+
+
+async def test_credentials_uri_from_the_environment(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire.answer = lambda request: (200, temporary(1))
+    source = credentials_source(of("credentials_uri"))
+    with pytest.raises(OSSConnectionError, match="ALIBABA_CLOUD_CREDENTIALS_URI is set"):
+        await source()
+    monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_URI", wire.url)
+    assert (await source()).access_key_id == "STS.1"
+
+
+async def test_credentials_uri_needs_no_further_package(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "alibabacloud_credentials", None)
+    wire.answer = lambda request: (200, temporary(1))
+    assert (
+        await credentials_source(of("credentials_uri", credentials_uri=wire.url))()
+    ).access_key_id == "STS.1"
+
+
+async def test_query_of_a_credentials_uri_is_in_no_log(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    wire.answer = lambda request: (200, temporary(1))
+    await credentials_source(of("credentials_uri", credentials_uri=f"{wire.url}/?token=TOPSECRET"))()
+    assert wire.requests[0].query == {"token": ["TOPSECRET"]}
+    assert "TOP" not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("urllib3")]
+
+
+async def test_redirections_are_not_followed(wire: Any) -> None:
+    wire.headers = {"Location": f"{wire.url}/elsewhere"}
+    wire.answer = lambda request: (302, "")
+    with pytest.raises(OSSConnectionError, match="redirection"):
+        await credentials_source(of("credentials_uri", credentials_uri=f"{wire.url}/keys"))()
+    assert [request.path for request in wire.requests] == ["/keys"]
+
+
+async def test_the_whole_answer_has_a_time_limit(wire: Any) -> None:
+    wire.answer = lambda request: (200, temporary(1))
+    wire.trickle = 0.05
+    settings = of("credentials_uri", credentials_uri=wire.url, connect_timeout=0.2, read_timeout=0.3)
+    began = time.monotonic()
+    with pytest.raises(OSSUnavailableError, match=r"did not answer within 0\.5 s"):
+        await credentials_source(settings)()
+    assert time.monotonic() - began < 2
+
+
+async def test_a_credentials_uri_can_be_asked_on_a_running_loop(wire: Any) -> None:
+    wire.answer = lambda request: (200, temporary(1))
+    # As get_conn() of the hook does, here within a coroutine.
+    assert credentials_source(of("credentials_uri", credentials_uri=wire.url)).get().access_key_id == "STS.1"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +281,7 @@ async def test_rotation_through_the_credentials_package(wire: Any, monkeypatch: 
             "HTTP 403 NoPermission",
         ),
         (500, "TOPSECRET", OSSUnavailableError, "HTTP 500"),
+        (429, '{"Code": "Throttling.User"}', OSSUnavailableError, "HTTP 429 Throttling.User"),
         (200, '{"Code": "Success", "AccessKeySecret": "TOPSECRET"}', OSSConnectionError, "could not be used"),
         (200, "TOPSECRET", OSSConnectionError, "could not be used"),
     ],
@@ -262,25 +312,108 @@ async def test_unreachable_issuer_can_be_tried_again(capfd: pytest.CaptureFixtur
     assert "TOPSECRET" not in str(caught.value) + capfd.readouterr().err
 
 
+ROLE = {"role_arn": "acs:ram::1:role/r"}
+
+
 async def test_missing_settings_and_files_are_named() -> None:
     with pytest.raises(OSSConnectionError, match="role_arn"):
         await credentials_source(of("oidc_role_arn"))()
-    extra = {"role_arn": "acs:r", "oidc_provider_arn": "acs:p", "oidc_token_file": "/no/such/token"}
+    extra = {**ROLE, "oidc_provider_arn": "acs:ram::1:oidc-provider/p", "oidc_token_file": "/no/such/token"}
     with pytest.raises(OSSConnectionError, match="/no/such/token"):
         await credentials_source(of("oidc_role_arn", **extra))()
 
 
 async def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
-    source = credentials_source(of("credentials_uri", credentials_uri="http://127.0.0.1:9/missing"))
+    source = credentials_source(of("ram_role_arn", role_arn="acs:ram::1:role/missing"))
     with pytest.raises(OSSConnectionError, match=r"airflow-provider-oss-async\[credentials\]"):
         await source()
 
 
 @pytest.mark.parametrize(
+    ("network", "host"),
+    [
+        ("public", "sts.cn-hangzhou.aliyuncs.com"),
+        ("internal", "sts-vpc.cn-hangzhou.aliyuncs.com"),
+        ("accelerate", "sts.cn-hangzhou.aliyuncs.com"),
+    ],
+)
+async def test_roles_are_assumed_at_sts_of_the_network_through_the_proxy(
+    wire: Any, network: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Variables for the credentials package do not change what the connection says.
+    monkeypatch.setenv("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED", "true")
+    settings = of("ram_role_arn", **ROLE, network=network, proxy=wire.url)
+    with pytest.raises(OSSUnavailableError, match="could not be reached") as caught:
+        await credentials_source(settings)()
+    assert [(request.method, request.path) for request in wire.requests] == [("CONNECT", f"{host}:443")]
+    text = str(caught.value)
+    assert f"No credentials from ram_role_arn, by STS at {host}: it could not be reached." in text
+    assert "Check network, proxy and region" in text
+    assert (caught.value.service, caught.value.action) == ("STS", "AssumeRole")
+    assert "SK" not in text
+
+
+async def test_requests_to_sts_are_in_no_log(
+    wire: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = tmp_path / "token"
+    token.write_text("TOPSECRET")
+    settings = of(
+        "oidc_role_arn",
+        **ROLE,
+        oidc_provider_arn="acs:ram::1:oidc-provider/p",
+        oidc_token_file=str(token),
+        proxy=wire.url,
+    )
+    with pytest.raises(OSSUnavailableError) as caught:
+        await credentials_source(settings)()
+    assert "by STS at sts.cn-hangzhou.aliyuncs.com" in str(caught.value)
+    assert "TOPSECRET" not in str(caught.value) + caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("urllib3")]
+    # Other requests are logged as before.
+    logging.getLogger("urllib3.connectionpool").debug("another request")
+    assert "another request" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "advice"),
+    [
+        (403, "NoPermission", OSSConnectionError, "sts:AssumeRole"),
+        (403, "NoPermission", OSSConnectionError, "The role's trust policy must name the caller too."),
+        (404, "EntityNotExist.Role", OSSConnectionError, "role_arn"),
+        (404, "InvalidAccessKeyId.NotFound", OSSConnectionError, "AccessKey ID"),
+        (400, "SignatureDoesNotMatch", OSSConnectionError, "secret"),
+        (400, "Throttling.User", OSSUnavailableError, ""),
+        (503, "ServiceUnavailable", OSSUnavailableError, ""),
+    ],
+)
+def test_refusals_of_sts_name_sts_and_the_remedy(
+    status: int, code: str, kind: type[Exception], advice: str
+) -> None:
+    from alibabacloud_credentials.exceptions import CredentialException
+
+    from airflow_provider_oss_async.hooks.credential_sources import _failure
+
+    # As the credentials package writes it; STS itself would need a certificate that the package trusts.
+    body = json.dumps({"RequestId": "R-1", "Code": code, "Message": "signed: TOPSECRET"})
+    text = f"error refreshing credentials from ram_role_arn, http_code: {status}, result: {body}"
+    error = _failure(of("ram_role_arn", **ROLE), CredentialException(text))
+    assert type(error) is kind
+    assert (error.service, error.action, error.status, error.code) == ("STS", "AssumeRole", status, code)
+    assert error.request_id == "R-1"
+    assert "by STS at sts.cn-hangzhou.aliyuncs.com: it " in str(error)
+    assert f"HTTP {status} {code}" in str(error)
+    assert advice in error.advice
+    assert error.advice in str(error)
+    assert "TOPSECRET" not in str(error)
+
+
+@pytest.mark.parametrize(
     ("source", "extra", "kind"),
     [
-        ("ram_role_arn", {"role_arn": "acs:r", "external_id": "x"}, "RamRoleArnCredentialsProvider"),
+        ("ram_role_arn", {**ROLE, "external_id": "xy"}, "RamRoleArnCredentialsProvider"),
         ("ecs_ram_role", {"ecs_role_name": "r"}, "EcsRamRoleCredentialsProvider"),
     ],
 )
@@ -291,14 +424,6 @@ def test_other_sources_are_built(source: str, extra: dict[str, str], kind: str) 
     provider = _provider(of(source, **extra))
     assert type(provider).__name__ == kind
     assert threading.active_count() == before
-
-
-def test_internal_network_assumes_roles_inside_the_vpc() -> None:
-    from airflow_provider_oss_async.hooks.credential_sources import _provider
-
-    provider = _provider(of("ram_role_arn", role_arn="acs:r", network="internal"))
-    assert provider._sts_endpoint == "sts-vpc.cn-hangzhou.aliyuncs.com"
-    assert _provider(of("ram_role_arn", role_arn="acs:r"))._sts_endpoint == "sts.cn-hangzhou.aliyuncs.com"
 
 
 @pytest.mark.parametrize("configured", [True, False])

@@ -137,8 +137,8 @@ def test_nothing_answers(connect: Any, closed_port: int) -> None:
     good, text = run()
     assert not good
     hint = (
-        "Check OSS endpoint, IMM endpoint, Network (now internal, which only works inside a VPC of cn-hangzhou) "
-        "and Proxy (now not set)."
+        "Check OSS endpoint, IMM endpoint, Network (now internal, which only works inside a VPC of "
+        "cn-hangzhou) and Proxy (now not set)."
     )
     assert text.count(hint) == 2
     # There is no TLS on the way.

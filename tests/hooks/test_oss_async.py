@@ -47,10 +47,6 @@ def service(request: Request) -> tuple[int, str]:
     return 200, LISTING
 
 
-def error(code: str) -> str:
-    return f"<Error><Code>{code}</Code><Message>as told</Message><RequestId>R</RequestId></Error>"
-
-
 def list_objects() -> models.ListObjectsV2Request:
     return models.ListObjectsV2Request(bucket="media", max_keys=1)
 
@@ -200,97 +196,6 @@ def test_resolve_uri_refuses(connect: Any, value: str) -> None:
 
 def test_full_address_needs_no_connection() -> None:
     assert OSSAsyncHook("nowhere").resolve_uri("oss://media/k") == ("media", "k")
-
-
-def test_connection_that_works(connect: Any, wire: Wire) -> None:
-    wire.answer = service
-    good, text = OSSAsyncHook().test_connection()
-    assert good, text
-    assert "bucket 'media'" in text
-    assert "project 'media-project'" in text
-    assert "SMQ: not configured" in text
-
-
-def test_connection_with_a_project_and_no_bucket(connect: Any, wire: Wire) -> None:
-    wire.answer = service
-    connect({"imm_project": "p", "smq_endpoint": wire.url, "smq_queue": "q"}, schema=None)
-    good, text = OSSAsyncHook().test_connection()
-    assert good, text
-    assert "the account's buckets" in text
-    assert "project 'p'" in text
-    assert "was not tried" in text
-    assert sorted(request.action for request in wire.requests) == ["", "ListTasks"]
-
-
-def test_connection_with_neither(connect: Any, wire: Wire) -> None:
-    wire.answer = service
-    connect(schema=None)
-    good, text = OSSAsyncHook().test_connection()
-    assert good, text
-    assert "IMM: not asked" in text
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (403, error("InvalidAccessKeyId"), "login"),
-        (403, error("SignatureDoesNotMatch"), "password"),
-        (403, error("AccessDenied"), "oss:ListObjects"),
-        (404, error("NoSuchBucket"), "schema (default bucket)"),
-        (400, error("Strange"), "HTTP 400 Strange, 'as told', request id R"),
-        (502, "<html>", "cannot"),
-    ],
-)
-def test_connection_refused_by_oss(connect: Any, wire: Wire, status: int, body: str, expected: str) -> None:
-    wire.answer = lambda request: service(request) if request.action else (status, body)
-    good, text = OSSAsyncHook().test_connection()
-    assert not good
-    assert expected in text
-    assert "IMM: reached" in text
-    assert "SECRET" not in text
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "message", "expected"),
-    [
-        (403, "NoPermission", "no", "imm:GetOSSBucketAttachment"),
-        (400, "ResourceNotFound", "The specified resource Attachment is not found.", "not bound"),
-        (503, "ServiceUnavailable", "later", "ServiceUnavailable"),
-    ],
-)
-def test_connection_refused_by_imm(
-    connect: Any, wire: Wire, status: int, code: str, message: str, expected: str
-) -> None:
-    refusal = json.dumps({"Code": code, "Message": message, "RequestId": "R"})
-    wire.answer = lambda request: (status, refusal) if request.action else service(request)
-    good, text = OSSAsyncHook().test_connection()
-    assert not good
-    assert "OSS: reached" in text
-    assert expected in text
-
-
-def test_connection_that_cannot_be_reached(connect: Any) -> None:
-    connect({"imm_endpoint": "http://127.0.0.1:9"}, host="http://127.0.0.1:9")
-    good, text = OSSAsyncHook().test_connection()
-    assert not good
-    assert "OSS: cannot reach bucket 'media' at http://127.0.0.1:9" in text
-    assert "IMM: " in text
-
-
-def test_connection_that_is_wrong_or_missing(connect: Any) -> None:
-    connect({"network": "vpc"})
-    good, text = OSSAsyncHook().test_connection()
-    assert not good
-    assert "network" in text
-    good, text = OSSAsyncHook("no_such_connection").test_connection()
-    assert not good
-    assert "no_such_connection" in text
-
-
-async def test_connection_on_a_running_loop(connect: Any, wire: Wire) -> None:
-    wire.answer = service
-    good, text = OSSAsyncHook().test_connection()
-    assert good, text
 
 
 async def test_imm_errors_are_ours(connect: Any, wire: Wire) -> None:

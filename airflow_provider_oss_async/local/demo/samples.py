@@ -7,21 +7,29 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-import docx
 import openpyxl
-import pptx
-from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
 from PIL import Image, ImageDraw, ImageFilter
-from pptx.util import Inches
 
 from airflow_provider_oss_async.local.processing import watermark
 from airflow_provider_oss_async.local.processing.ffmpeg import run
+from airflow_provider_oss_async.local.processing.office import run_pandoc
 from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import DocumentConvert
 
-#: What the watermarked picture says.
+#: Text of the watermark in ``photo.png``.
 WATERMARK = "sample owner 2026"
 _STOPS = ("Ferry terminal", "Old market", "Botanical garden", "Night market", "Lighthouse 燈塔")
+_NAMES = (
+    "Ελληνικά: λιμάνι", "Кириллица: гавань", "Français: la ville côtière", "繁體中文:港口", "日本語: 港",
+    "한국어: 항구", "العربية: ميناء", "עברית: נמל",
+)  # fmt: skip
+_WAY = (
+    "The way leads past warehouses of brick, small boats and a row of trees that were planted when the quay "
+    "was built. "
+)
+_PAGE_BREAK = """```{=openxml}
+<w:p><w:r><w:br w:type="page"/></w:r></w:p>
+```"""
 _H264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-threads", "2")
 
 
@@ -96,34 +104,46 @@ def _photo(path: Path) -> None:
 
 
 def _report(path: Path) -> None:
-    document = docx.Document()
-    document.add_heading("City walks: the harbour", 0)
-    paragraph = document.add_paragraph("A walk of two hours along the quay, described for visitors. ")
-    paragraph.add_run("Wear good shoes").bold = True
-    paragraph.add_run(" and bring ")
-    paragraph.add_run("something to drink").italic = True
-    paragraph.add_run(".")
-    document.add_heading("Stops", 1)
-    table = document.add_table(1, 3, style="Table Grid")
-    for cell, text in zip(table.rows[0].cells, ("No.", "Stop", "Minutes"), strict=True):
-        cell.text = text
-    for number, stop in enumerate(_STOPS, 1):
-        for cell, text in zip(table.add_row().cells, (str(number), stop, str(10 + 7 * number)), strict=True):
-            cell.text = text
-    document.add_heading("Names in other scripts", 1)
-    for text in ("Ελληνικά: λιμάνι", "Кириллица: гавань", "Français: la ville côtière", "繁體中文:港口"):
-        document.add_paragraph(text, style="List Bullet")
-    document.add_paragraph().add_run().add_break(WD_BREAK.PAGE)
-    for number, stop in enumerate(_STOPS, 1):
-        document.add_heading(f"{number}. {stop}", 2)
-        document.add_paragraph(
-            "The way leads past warehouses of brick, small boats and a row of trees that were planted when "
-            f"the quay was built. Count {10 + 7 * number} minutes from the stop before. " * 3
-        )
-    document.add_paragraph().add_run().add_break(WD_BREAK.PAGE)
-    document.add_heading("On the way back", 1)
-    document.add_paragraph("Trams leave every ten minutes.").alignment = WD_ALIGN_PARAGRAPH.CENTER
-    document.save(str(path))
+    stops = "\n".join(f"| {n} | {stop} | {minutes} |" for n, stop, minutes in _rows())
+    names = "\n".join(f"- {text}" for text in _NAMES)
+    ways = "\n\n".join(f"## {n}. {stop}\n\n{_WAY * 3}" for n, stop, _ in _rows())
+    _pandoc(
+        path,
+        f"""---
+title: "City walks: the harbour"
+---
+A walk of two hours along the quay, described for visitors.
+**Wear good shoes** and bring *something to drink*.
+
+# Stops
+
+| No. | Stop | Minutes |
+|-|----|-|
+{stops}
+
+# Names in other scripts
+
+{names}
+
+{_PAGE_BREAK}
+
+{ways}
+
+{_PAGE_BREAK}
+
+# On the way back
+
+Trams leave every ten minutes.
+""",
+    )
+
+
+def _rows() -> list[tuple[int, str, int]]:
+    return [(number, stop, 10 + 7 * number) for number, stop in enumerate(_STOPS, 1)]
+
+
+def _pandoc(path: Path, markdown: str) -> None:
+    run_pandoc("markdown", path.parent, ["-f", "markdown", "-o", path.name], markdown.encode())
 
 
 def _figures(path: Path) -> None:
@@ -144,18 +164,21 @@ def _figures(path: Path) -> None:
 
 
 def _slides(path: Path) -> None:
-    show = pptx.Presentation()
-    title = show.slides.add_slide(show.slide_layouts[0])
-    title.shapes.title.text = "The harbour"
-    title.placeholders[1].text = "City walks, season 2026"
-    stops = show.slides.add_slide(show.slide_layouts[1])
-    stops.shapes.title.text = "Stops"
-    stops.placeholders[1].text = "\n".join(_STOPS)
-    minutes = show.slides.add_slide(show.slide_layouts[5])
-    minutes.shapes.title.text = "Minutes"
-    rows = (("Stop", "Minutes"), *((stop, str(10 + 7 * n)) for n, stop in enumerate(_STOPS, 1)))
-    table = minutes.shapes.add_table(len(rows), 2, Inches(1), Inches(2), Inches(8), Inches(4)).table
-    for number, row in enumerate(rows):
-        for column, text in enumerate(row):
-            table.cell(number, column).text = text
-    show.save(str(path))
+    stops = "\n".join(f"- {stop}" for stop in _STOPS)
+    minutes = "\n".join(f"| {stop} | {minutes} |" for _, stop, minutes in _rows())
+    _pandoc(
+        path,
+        f"""% The harbour
+% City walks, season 2026
+
+# Stops
+
+{stops}
+
+# Minutes
+
+| Stop | Minutes |
+|-|-|
+{minutes}
+""",
+    )

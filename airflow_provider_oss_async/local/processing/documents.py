@@ -1,10 +1,9 @@
 """Document conversion: everything becomes PDF first, then pages, images or text.
 
 PDF is read by PDFium. Office formats are read by LibreOffice where it is installed; without it docx, xlsx,
-pptx and their kin, csv, html and plain text are laid out anew by
-``office``: all of the text, tables and pictures, little of the look. The
-old binary formats then fail. Worksheets are always laid out anew, for the pages of a workbook must be told
-apart by sheet.
+pptx and their kin, rtf, csv, html and plain text are laid out by :mod:`.office`: all of the text, tables and
+pictures, little of the look. The old binary formats then fail. Worksheets are always laid out by
+:mod:`.office`, because the pages of a workbook must be told apart by sheet.
 """
 
 from __future__ import annotations
@@ -16,11 +15,12 @@ import signal
 import subprocess
 import threading
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pypdfium2
 
 from airflow_provider_oss_async.local.processing import office
+from airflow_provider_oss_async.local.processing.office import ENCRYPTED, check_encryption
 from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
 from airflow_provider_oss_async.process.document import PRESENTATION, SPREADSHEET, TARGETS, WORD
 
@@ -42,10 +42,13 @@ _MACOS = "/Applications/LibreOffice.app/Contents/MacOS/soffice"
 _pdfium = threading.Lock()
 
 
-def convert(spec: Specification, source: Path, workdir: Path, name: str) -> list[ProducedFile]:
+def convert(
+    spec: Specification, source: Path, workdir: Path, name: str, *, time_limit: float = TIME_LIMIT
+) -> list[ProducedFile]:
     """Convert one document.
 
     :param name: the object's key; its extension is the format where ``source_format`` is not given.
+    :param time_limit: how long LibreOffice may take, in seconds.
     :raises JobFailed: the document is too large, damaged or of a kind that cannot be read here.
     """
     if source.stat().st_size > SIZE_LIMIT:
@@ -56,15 +59,13 @@ def convert(spec: Specification, source: Path, workdir: Path, name: str) -> list
             "InvalidArgument", f"target_format={target!r} is not known: expected {', '.join(TARGETS)}"
         )
     form = spec.get("source_format", PurePosixPath(name).suffix[1:]).lower()
-    parts = _as_pdf(form, source, workdir, PurePosixPath(name).stem)
+    parts = _as_pdf(form, source, workdir, PurePosixPath(name).stem, time_limit)
     with _pdfium, contextlib.ExitStack() as stack:
-        documents = []
-        for _, path in parts:
-            try:
-                documents.append(stack.enter_context(contextlib.closing(pypdfium2.PdfDocument(path))))
-            except pypdfium2.PdfiumError as error:
-                raise JobFailed("InvalidDocument", f"The object cannot be read as PDF: {error}") from error
-        pages = [(part, page) for part, document in enumerate(documents) for page in range(len(document))]
+        pages = []
+        for number, (sheet, paths) in enumerate(parts, 1):
+            documents = [stack.enter_context(contextlib.closing(_open(path))) for path in paths]
+            found = ((document, page) for document in documents for page in range(len(document)))
+            pages += [_Page(*place, number, part, sheet) for part, place in enumerate(found, 1)]
         chosen = [pages[number - 1] for number in _numbers(spec.get("pages", ""), len(pages))]
         if not chosen:
             raise JobFailed(
@@ -73,45 +74,64 @@ def convert(spec: Specification, source: Path, workdir: Path, name: str) -> list
         result = workdir / f"result.{target}"
         if target == "pdf":
             merged = stack.enter_context(contextlib.closing(pypdfium2.PdfDocument.new()))
-            for part, page in chosen:
-                merged.import_pages(documents[part], [page])
+            for page in chosen:
+                merged.import_pages(page.document, [page.number])
             merged.save(result)
         elif target == "txt":
-            texts = (documents[part][page].get_textpage().get_text_bounded() for part, page in chosen)
+            texts = (page.document[page.number].get_textpage().get_text_bounded() for page in chosen)
             result.write_text("\n".join(text.replace("\r\n", "\n") for text in texts), encoding="utf-8")
         else:
-            return list(_images(documents, [sheet for sheet, _ in parts], chosen, workdir, target))
+            return [_image(page, workdir, target) for page in chosen]
     return [ProducedFile(result, extension=target)]
 
 
-def _images(
-    documents: list[Any], sheets: list[str | None], chosen: list[tuple[int, int]], workdir: Path, target: str
-) -> Iterator[ProducedFile]:
-    for part, number in chosen:
-        page = documents[part][number]
-        scale = min(_DPI / 72, _LONGEST_SIDE / max(page.get_size()))
-        path = workdir / f"page-{part + 1}-{number + 1}.{target}"
-        # PDFium's background is white unless told otherwise.
-        page.render(scale=scale).to_pil().convert("RGB").save(path, quality=90)
-        page.close()
-        if sheets[part] is None:
-            yield ProducedFile(path, number + 1, extension=target)
-        else:
-            yield ProducedFile(path, part + 1, sheet=sheets[part], extension=target, part=number + 1)
+class _Page(NamedTuple):
+    """A page: its place in a PDF file, and in a part of the document (a worksheet, else the document)."""
+
+    document: Any
+    number: int
+    part_number: int
+    number_in_part: int
+    sheet: str | None
 
 
-def _as_pdf(form: str, source: Path, workdir: Path, title: str) -> list[tuple[str | None, Path]]:
-    """Return PDF files with the names of their worksheets, ``None`` for other documents."""
+def _open(path: Path) -> Any:
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise JobFailed("EncryptedDocument", ENCRYPTED) from error
+        raise JobFailed("InvalidDocument", f"The object is damaged or not a PDF: {error}") from error
+
+
+def _image(page: _Page, workdir: Path, target: str) -> ProducedFile:
+    opened = page.document[page.number]
+    scale = min(_DPI / 72, _LONGEST_SIDE / max(opened.get_size()))
+    path = workdir / f"page-{page.part_number}-{page.number_in_part}.{target}"
+    # PDFium's background is white unless told otherwise.
+    opened.render(scale=scale).to_pil().convert("RGB").save(path, quality=90)
+    opened.close()
+    if page.sheet is None:
+        return ProducedFile(path, page.number_in_part, extension=target)
+    return ProducedFile(path, page.part_number, sheet=page.sheet, extension=target, part=page.number_in_part)
+
+
+def _as_pdf(
+    form: str, source: Path, workdir: Path, title: str, time_limit: float
+) -> list[tuple[str | None, list[Path]]]:
+    """Return the parts of a document as :func:`.office.to_pdf` does."""
     if form == "pdf":
-        return [(None, source)]
+        return [(None, [source])]
+    if form in _OFFICE:
+        check_encryption(source)
     soffice = _soffice()
     is_sheet = form in SPREADSHEET
     if soffice and form in _OFFICE and not (is_sheet and form in office.FORMATS):
-        better = "xlsx" if is_sheet else "pdf"
-        source = _run_office(soffice, form, source, workdir, better)
+        target = "xlsx" if is_sheet else "pdf"
+        source = _run_office(soffice, form, source, workdir, target, time_limit)
         if not is_sheet:
-            return [(None, source)]
-        form = better
+            return [(None, [source])]
+        form = target
     if form not in office.FORMATS:
         if form in _OFFICE:
             raise JobFailed(
@@ -130,7 +150,7 @@ def _soffice() -> str | None:
     return found or (_MACOS if Path(_MACOS).exists() else None)
 
 
-def _run_office(soffice: str, form: str, source: Path, workdir: Path, to: str) -> Path:
+def _run_office(soffice: str, form: str, source: Path, workdir: Path, to: str, time_limit: float) -> Path:
     given = workdir / f"document.{form}"
     shutil.copyfile(source, given)
     outdir = workdir / "converted"
@@ -146,11 +166,11 @@ def _run_office(soffice: str, form: str, source: Path, workdir: Path, to: str) -
         start_new_session=True,
     )
     try:
-        process.wait(TIME_LIMIT)
+        process.wait(time_limit)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # soffice is only the parent of what works
+        os.killpg(process.pid, signal.SIGKILL)  # soffice is only the parent of the process that works
         process.wait()
-        raise JobFailed("Timeout", f"LibreOffice did not finish within {TIME_LIMIT:g} s") from None
+        raise JobFailed("Timeout", f"LibreOffice did not finish within {time_limit:g} s") from None
     result = outdir / f"document.{to}"
     # It returns 0 when it could not read the document, too.
     if not result.exists():

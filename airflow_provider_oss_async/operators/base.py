@@ -7,7 +7,6 @@ from abc import abstractmethod
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
-from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from airflow.sdk import BaseOperator, conf
@@ -23,14 +22,14 @@ from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
 from airflow_provider_oss_async.process import ObjectURI, Specification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.job import Completion, JobStatus, OSSJob
-    from airflow_provider_oss_async.jobs.submission import Submission
+    from airflow_provider_oss_async.jobs.submission import JobRequest
     from airflow_provider_oss_async.jobs.waiting import Following
 
 T = TypeVar("T")
@@ -47,7 +46,10 @@ class OSSAsyncBaseOperator(BaseOperator):
     :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
-    :param extra_params: wire keys and values added to the process string as they are (templated)
+    :param extra_params: wire keys and values, text or numbers, added to the process string as they are
+        (templated)
+    :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
+        other, with a warning instead of an error. Default ``False``
     :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
         deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
         to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
@@ -92,7 +94,8 @@ class OSSAsyncBaseOperator(BaseOperator):
         source: str,
         target: str | None = None,
         notify_topic: str | None = None,
-        extra_params: dict[str, str] | None = None,
+        extra_params: Mapping[str, str | float] | str | None = None,
+        allow_ignored: bool = False,
         completion: str = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -111,6 +114,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         self.target = target
         self.notify_topic = notify_topic
         self.extra_params = extra_params
+        self.allow_ignored = allow_ignored
         self.completion = completion
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -132,7 +136,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         return OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
 
     @abstractmethod
-    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
+    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
         """Return what to ask for, without region and IMM project.
 
         :raises ProcessError: an argument is missing or not allowed.
@@ -270,7 +274,7 @@ class OSSAsyncBaseOperator(BaseOperator):
                 )
         return result
 
-    def build_submission(self) -> Submission:
+    def build_submission(self) -> JobRequest:
         """Check everything and return the request.
 
         :raises ValueError: names every wrong argument, its value and what is allowed.
@@ -301,7 +305,8 @@ class OSSAsyncBaseOperator(BaseOperator):
         place_holder = ObjectURI("bucket", "target") if self.target is not None else None
         instruction = _collect(
             problems,
-            lambda: self.instruction(source or ObjectURI("bucket", "source"), target or place_holder),
+            # With an empty bucket, the merged objects are not compared with the source's bucket.
+            lambda: self.instruction(source or ObjectURI("", "source"), target or place_holder),
         )
         if instruction is not None and self.completion == "smq":
             instruction = self._announced(instruction, settings, problems)
@@ -326,8 +331,8 @@ class OSSAsyncBaseOperator(BaseOperator):
         return submission
 
     def _announced(
-        self, instruction: Submission, settings: ConnectionSettings, problems: list[str]
-    ) -> Submission:
+        self, instruction: JobRequest, settings: ConnectionSettings, problems: list[str]
+    ) -> JobRequest:
         """Return the instruction with the connection's topic, where it has none; note what is missing."""
         from airflow_provider_oss_async.process.naming import check_outputs
 
@@ -350,47 +355,49 @@ class OSSAsyncBaseOperator(BaseOperator):
 class OSSSpecificationOperator(OSSAsyncBaseOperator):
     """An operator for one operation; its arguments are those of the specification.
 
-    A subclass names the specification. Its ``__init__``, signature, template fields and documentation of the
-    arguments are made from that, so that Airflow reports missing and misspelt arguments, applies
-    ``default_args``, renders and maps them as if they were written by hand.
+    A subclass names the specification; ``python -m tests.generate`` writes its ``__init__``.
     """
 
     specification: ClassVar[type[Specification]]
+    _warnings: Sequence[str] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "specification" not in cls.__dict__:
-            return
-        fields = cls.specification.fields()
+        if "specification" in cls.__dict__:
+            names = (field.name for field in cls.specification.fields())
+            cls.template_fields = (*OSSAsyncBaseOperator.template_fields, *names)
 
-        def __init__(self: OSSSpecificationOperator, **kwargs: Any) -> None:
-            for field in fields:
-                setattr(self, field.name, kwargs.pop(field.name, None))
-            super(cls, self).__init__(**kwargs)
-
-        own = [
-            Parameter(f.name, Parameter.KEYWORD_ONLY, default=Parameter.empty if f.required else None)
-            for f in fields
-        ]
-        *common, variadic = signature(OSSAsyncBaseOperator.__init__).parameters.values()
-        taken = [p for p in common if p.name != "target" or cls.specification.writes_object]
-        __init__.__signature__ = Signature([*taken, *own, variadic])  # type: ignore[attr-defined]
-        cls.__init__ = __init__  # type: ignore[assignment,method-assign]
-        cls.template_fields = (*OSSAsyncBaseOperator.template_fields, *(f.name for f in fields))
-
-    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
+    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
         """Return what to ask for, from the task's arguments."""
-        from airflow_provider_oss_async.jobs.submission import instruct
+        from airflow_provider_oss_async.jobs.submission import build_request
 
-        return instruct(self._specified(), source, target, self.notify_topic or "")
+        arguments = {field.name: getattr(self, field.name) for field in self.specification.fields()}
+        problems: list[str] = []
+        topic = checked_topic(self.notify_topic, problems)
+        specification = _collect(
+            problems,
+            lambda: self.specification(
+                extra_params=cast("Any", self.extra_params), allow_ignored=self.allow_ignored, **arguments
+            ),
+        )
+        if specification is None or problems:
+            problems += self.specification.name_errors(arguments, source, target, topic)
+            raise ProcessError("; ".join(problems), problems=problems)
+        self._warnings = list(specification.warnings(source))
+        return build_request(specification, source, target, topic)
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the service would silently ignore."""
-        return self._specified().warnings()
+        """Yield what the service may not do."""
+        return iter(self._warnings)
 
-    def _specified(self) -> Specification:
-        arguments = {field.name: getattr(self, field.name) for field in self.specification.fields()}
-        return self.specification(extra_params=self.extra_params, **arguments)
+
+def checked_topic(topic: object, problems: list[str]) -> str:
+    """Return ``notify_topic`` as a text, empty where there is none; note what is wrong with it."""
+    from airflow_provider_oss_async.process.naming import topic_errors
+
+    wrong = [] if topic is None else topic_errors(topic, "notify_topic")
+    problems += wrong
+    return "" if topic is None or wrong else str(topic)
 
 
 def _collect(problems: list[str], check: Callable[[], T]) -> T | None:

@@ -2,57 +2,145 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow.sdk import conf
 
 from airflow_provider_oss_async.exceptions import ProcessError
-from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
-from airflow_provider_oss_async.process import Specification, read_specification
+from airflow_provider_oss_async.operators.base import DEFAULT_TIMEOUT, OSSAsyncBaseOperator, checked_topic
+from airflow_provider_oss_async.process import Specification, Style, read_specification
+from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import timedelta
+    from typing import Any, Literal, Unpack
 
-    from airflow_provider_oss_async.jobs.submission import Submission
-    from airflow_provider_oss_async.process import ObjectURI, Style
+    from airflow.sdk import XComArg
+
+    from airflow_provider_oss_async.jobs.submission import JobRequest
+    from airflow_provider_oss_async.operators.arguments import TaskArguments
+    from airflow_provider_oss_async.process import ObjectURI
 
 
 class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
     """Run any asynchronous process on an object.
 
+    What a process string holds beyond the known keys is passed on as it is, so there is no ``extra_params``.
+
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
+        (templated)
+    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+        ``{index}`` and ``{autoext}`` (templated)
     :param process: a process string such as ``video/convert,f_mp4`` or ``style/::h264-mp4-720p``, with or
         without its saveas and notify; or a specification such as ``VideoConvert(container="mp4")``; or a
         ``Style`` (templated)
     :param imm_task_type: IMM task type, only for a style given as a string: ``MediaConvert``,
         ``OfficeConversion`` or ``DecodeBlindWatermark`` (templated)
-
-    The other arguments are those of
-    :class:`~airflow_provider_oss_async.operators.base.OSSAsyncBaseOperator`, except ``extra_params``: what a
-    process string holds beyond the known keys is passed on as it is.
+    :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
+    :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
+        other, with a warning instead of an error. Default ``False``
+    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
+    :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
+        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
+        backend of your own, it ends on a worker all the same. Default ``False``
+    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+    :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
+        most 6.5 days, because the service forgets jobs after 7. Default 6 hours
+    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
+        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
+        follows it
+    :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
+        (templated)
+    :param region: takes the place of the connection's region (templated)
+    :param oss_conn_id: Airflow connection (templated)
     """
 
     template_fields: Sequence[str] = (*OSSAsyncBaseOperator.template_fields, "process", "imm_task_type")
+    _warnings: Sequence[str] = ()
 
-    def __init__(
-        self, *, process: str | Specification | Style, imm_task_type: str | None = None, **kwargs: Any
+    def __init__(  # made by python -m tests.generate
+        self,
+        *,
+        source: str | XComArg,
+        target: str | XComArg | None = None,
+        process: str | Specification | Style | XComArg,
+        imm_task_type: Literal["MediaConvert", "OfficeConversion", "DecodeBlindWatermark"]
+        | str
+        | XComArg
+        | None = None,
+        notify_topic: str | XComArg | None = None,
+        allow_ignored: bool = False,
+        completion: str | XComArg = "imm",
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        poll_interval: float | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        on_uncertain_submit: str | XComArg = "fail",
+        durable: bool = True,
+        imm_project: str | XComArg | None = None,
+        region: str | XComArg | None = None,
+        oss_conn_id: str | XComArg = "oss_async_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(**kwargs)
+        common: dict[str, Any] = {
+            "source": source,
+            "target": target,
+            "notify_topic": notify_topic,
+            "allow_ignored": allow_ignored,
+            "completion": completion,
+            "wait_for_completion": wait_for_completion,
+            "deferrable": deferrable,
+            "end_from_trigger": end_from_trigger,
+            "poll_interval": poll_interval,
+            "timeout": timeout,
+            "on_uncertain_submit": on_uncertain_submit,
+            "durable": durable,
+            "imm_project": imm_project,
+            "region": region,
+            "oss_conn_id": oss_conn_id,
+        }
+        super().__init__(**common, **kwargs)
         self.process = process
         self.imm_task_type = imm_task_type
-        self._instruction: Submission | None = None
 
-    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> Submission:
+    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
         """Return what to ask for, from the process in whatever form it was given."""
-        from airflow_provider_oss_async.jobs.submission import instruct
+        from airflow_provider_oss_async.jobs.submission import build_request
 
+        process = self.process
+        problems: list[str] = []
+        topic = checked_topic(self.notify_topic, problems)
         if self.extra_params:
-            raise ProcessError("extra_params is not allowed here: write the parameters into process")
-        self._instruction = instruct(
-            self.process, source, target, self.notify_topic or "", self.imm_task_type or ""
+            problems.append("extra_params is not allowed here: write the parameters into process")
+        if not isinstance(process, str | Specification | Style):
+            problems.append(
+                f"process={shown(process)} is not allowed: "
+                "expected a process string, a specification or a Style"
+            )
+        if problems or not isinstance(process, str | Specification | Style):
+            raise ProcessError("; ".join(problems), problems=problems)
+        request = build_request(
+            process,
+            source,
+            target,
+            topic,
+            str(self.imm_task_type or ""),
+            allow_ignored=self.allow_ignored,
         )
-        return self._instruction
+        if not isinstance(process, Specification) and not request.process.is_style:
+            process = read_specification(request.process)
+        self._warnings = list(process.warnings(source)) if isinstance(process, Specification) else ()
+        return request
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the service would silently ignore."""
-        if isinstance(self.process, Specification):
-            yield from self.process.warnings()
-        elif self._instruction is not None and not self._instruction.process.is_style:
-            yield from read_specification(self._instruction.process).warnings()
+        """Yield what the service may not do."""
+        return iter(self._warnings)

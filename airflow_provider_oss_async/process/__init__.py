@@ -8,42 +8,33 @@ from airflow_provider_oss_async.process.document import DocumentConvert
 from airflow_provider_oss_async.process.frames import VideoAnimation, VideoSnapshots, VideoSprite
 from airflow_provider_oss_async.process.grammar import Process, SaveAs, Segment, parse_process
 from airflow_provider_oss_async.process.image import DecodeBlindWatermark
+from airflow_provider_oss_async.process.operations import SPECIFICATIONS, task_types
 from airflow_provider_oss_async.process.specification import Specification
 from airflow_provider_oss_async.process.style import Style
 from airflow_provider_oss_async.process.uri import ObjectURI
 from airflow_provider_oss_async.process.video import VideoConcat, VideoConvert
 
-#: One specification per asynchronous operation, by the operation's name.
-SPECIFICATIONS: dict[str, type[Specification]] = {
-    spec.operation: spec
-    for spec in (
-        DocumentConvert,
-        VideoConvert,
-        VideoAnimation,
-        VideoSnapshots,
-        VideoSprite,
-        VideoConcat,
-        AudioConvert,
-        AudioConcat,
-        DecodeBlindWatermark,
-    )
-}
+#: IMM task types that an operation, and so a style, can have.
+TASK_TYPES = task_types()
 
 
-def read_specification(process: Process) -> Specification:
+def read_specification(process: Process, *, allow_ignored: bool = True) -> Specification:
     """Read the typed arguments back from an instruction.
 
+    :param process: an instruction of any operation.
+    :param allow_ignored: take arguments that are certain to have no effect, as the service does.
     :raises ProcessError: an argument is missing or not allowed, or the instruction is a style, whose
         arguments only the service knows.
     """
     spec = SPECIFICATIONS.get(process.operation)
     if spec is None:
         raise ProcessError(f"{process.operation} is a style: its arguments are stored in OSS")
-    return spec.from_process(process)
+    return spec.from_process(process, allow_ignored=allow_ignored)
 
 
 __all__ = [
     "SPECIFICATIONS",
+    "TASK_TYPES",
     "AudioConcat",
     "AudioConvert",
     "DecodeBlindWatermark",

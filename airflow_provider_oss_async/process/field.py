@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, Required, get_args, get_origin
 
 from annotated_types import Interval, MultipleOf
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from typing_extensions import get_type_hints
 
 from airflow_provider_oss_async.process.grammar import RAW
+from airflow_provider_oss_async.process.text import is_missing, plain_number, shown
 
 _MILLISECONDS = 1000
 
@@ -28,8 +28,11 @@ class Param(NamedTuple):
     :param doc: what the value does.
     :param default: what happens where the field is left out, in words.
     :param unit: unit of the value as people write it.
+    :param types: annotation of the argument, where the Python type does not tell it.
     :param form: what a value looks like, where the type does not say it.
     :param known: documented values; another one is passed on with a warning.
+    :param closed: whether the service has no other value than ``known``: another one is refused, unless
+        ``extra_params`` holds it too.
     :param choices: readable value to wire value, where the wire has bare digits.
     :param needs: fields of which one must be given too.
     :param excludes: fields that must not be given too.
@@ -40,8 +43,10 @@ class Param(NamedTuple):
     doc: str
     default: str = ""
     unit: str = ""
+    types: str = ""
     form: str = ""
     known: tuple[str, ...] = ()
+    closed: bool = False
     choices: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
@@ -67,8 +72,18 @@ def _whole_milliseconds(value: float) -> float:
 Seconds = Annotated[
     float, BeforeValidator(_as_seconds), Interval(ge=0, le=1_000_000_000), AfterValidator(_whole_milliseconds)
 ]
+
+
+def _no_missing_value(text: str) -> str:
+    if is_missing(text):
+        raise ValueError("a template of a missing value")
+    return text
+
+
 #: A raw wire value: no separators of the language, so it cannot add anything to the process string.
-Token = Annotated[str, StringConstraints(pattern=rf"\A{RAW}\Z")]
+Token = Annotated[
+    str, StringConstraints(pattern=rf"\A{RAW}\Z", max_length=255), AfterValidator(_no_missing_value)
+]
 
 
 def milliseconds(seconds: float) -> str:
@@ -84,19 +99,14 @@ def seconds(text: str) -> float:
     return _digits(text) / _MILLISECONDS
 
 
-def plain_number(value: float) -> str:
-    """Return a number without an exponent: ``0.0000001``, not ``1e-07``."""
-    return format(Decimal(repr(value)), "f").removesuffix(".0")
-
-
 def _digits(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise ValueError(f"{text!r} is not a whole number")
+        raise ValueError(f"{shown(text)} is not a whole number")
     return int(text)
 
 
 class Field(NamedTuple):
-    """One argument of an operation, as the README table, the operators and the checks see it.
+    """One argument of an operation, as the reference, the signatures and the checks see it.
 
     :param name: argument name.
     :param param: its :class:`Param`.
@@ -123,8 +133,11 @@ class Field(NamedTuple):
             return "one of " + ", ".join(name for name, _ in self.param.choices)
         if self.param.form:
             return self.param.form
+        if self.is_time:
+            interval = next(c for c in self.constraints if isinstance(c, Interval))
+            return f"seconds or a timedelta from {interval.ge} to {interval.le} s"
         if self.kind is str:
-            return "text such as " + ", ".join(self.param.known)
+            return ("one of " if self.param.closed else "text such as ") + ", ".join(self.param.known)
         even = any(isinstance(c, MultipleOf) for c in self.constraints)
         text = {int: "an even whole number" if even else "a whole number", float: "a number"}.get(
             self.kind, "true or false"
@@ -160,18 +173,18 @@ class Field(NamedTuple):
         if self.param.choices:
             by_wire = {wire: name for name, wire in self.param.choices}
             if text not in by_wire:
-                raise ValueError(f"{text!r} is not a choice")
+                raise ValueError(f"{shown(text)} is not a choice")
             return by_wire[text]
         if self.is_time:
             return seconds(text)
         if self.kind is bool:
             if text not in ("0", "1"):
-                raise ValueError(f"{text!r} is neither 0 nor 1")
+                raise ValueError(f"{shown(text)} is neither 0 nor 1")
             return text == "1"
         if self.kind is int:
             return _digits(text)
         if self.kind is float and not re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):
-            raise ValueError(f"{text!r} is not a number")
+            raise ValueError(f"{shown(text)} is not a number")
         return text
 
 

@@ -18,29 +18,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_oss_async.exceptions import ProcessError
+from airflow_provider_oss_async.process.operations import SPECIFICATIONS
+from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Params = tuple[tuple[str, str], ...]
 
-#: Every operation that the service runs asynchronously, besides ``style/NAME``.
-ASYNC_OPERATIONS = frozenset(
-    {
-        "doc/convert",
-        "video/convert",
-        "video/animation",
-        "video/snapshots",
-        "video/sprite",
-        "video/concat",
-        "audio/convert",
-        "audio/concat",
-        "image/deblindwatermark",
-    }
-)
-#: The only operations that take ``/pre`` and ``/sur`` segments.
-SEGMENT_OPERATIONS = frozenset({"video/concat", "audio/concat"})
-#: Parameters whose value is base64 on the wire; :class:`Process` holds them decoded.
+#: Parameters of an operation whose value is base64 on the wire; :class:`Process` holds them decoded. The
+#: parameters of a segment are all raw.
 BASE64_KEYS = frozenset({"pages"})
 
 #: Pattern of a raw value: printable ASCII, but none of the separators of the language, of ``% +``, which a
@@ -73,10 +60,10 @@ class Segment:
     params: Params = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in ("pre", "sur"):
-            raise ProcessError(f"a segment is pre or sur, not {self.kind!r}")
+        if not isinstance(self.kind, str) or self.kind not in ("pre", "sur"):
+            raise ProcessError(f"a segment is pre or sur, not {shown(self.kind)}")
         _check_name("the object of a segment", self.object)
-        _check_params(self.params)
+        _check_params(self.params, base64_keys=frozenset())
         if any(key == "o" for key, _ in self.params):
             raise ProcessError("a segment names its object once")
 
@@ -120,12 +107,12 @@ class Process:
 
     def __post_init__(self) -> None:
         _check_operation(self.operation)
-        _check_params(self.params)
+        _check_params(self.params, base64_keys=BASE64_KEYS)
         if self.is_style and self.params:
             raise ProcessError(f"a style takes no parameters; {_STYLE_HINT}")
-        if self.segments and self.operation not in SEGMENT_OPERATIONS:
+        if self.segments and (self.is_style or not SPECIFICATIONS[self.operation].segment_fields):
             raise ProcessError(f"{self.operation} takes no /pre or /sur segments; only merging does")
-        if self.topic:
+        if not isinstance(self.topic, str) or self.topic:
             _check_name("the topic of notify", self.topic)
 
     @property
@@ -139,11 +126,10 @@ class Process:
 
     def encode(self) -> str:
         """Return the process string."""
-        head = ",".join([self.operation, *_encode_params(self.params)])
+        params = ((key, _b64(value) if key in BASE64_KEYS else value) for key, value in self.params)
+        head = ",".join([self.operation, *_joined(params)])
         for segment in self.segments:
-            head += "/" + ",".join(
-                [segment.kind, f"o_{_b64(segment.object)}", *_encode_params(segment.params)]
-            )
+            head += "/" + ",".join([segment.kind, f"o_{_b64(segment.object)}", *_joined(segment.params)])
         items = []
         if self.saveas is not None:
             names = [f"o_{_b64(self.saveas.key)}"]
@@ -162,8 +148,7 @@ def parse_process(text: str) -> Process:
         URL-safe alphabet, padded or not.
     :raises ProcessError: the text is not a process string, or its operation is not asynchronous; says why.
     """
-    if not isinstance(text, str) or not text:
-        raise ProcessError("the process string is empty")
+    _check_name("the process string", text)
     head, bar, tail = text.partition("|")
     if "|" in tail:
         raise ProcessError(
@@ -187,14 +172,14 @@ def parse_process(text: str) -> Process:
 def _parse_sys(tail: str) -> tuple[SaveAs | None, str]:
     prefix, slash, chain = tail.partition("/")
     if prefix != "sys" or not slash:
-        raise ProcessError(f"after | comes sys/saveas or sys/notify, not {tail!r}")
+        raise ProcessError(f"after | comes sys/saveas or sys/notify, not {shown(tail)}")
     saveas: SaveAs | None = None
     topic = ""
     for item in re.split(r"/(?=(?:saveas|notify)(?:,|\Z))", chain):
         name, *parts = item.split(",")
         pairs = dict(_split_param(p) for p in parts)
         if len(pairs) != len(parts):
-            raise ProcessError(f"sys/{name} names a key twice")
+            raise ProcessError(f"sys/{shown(name)[1:-1]} names a key twice")
         if name == "saveas" and saveas is None and not topic:
             unknown = pairs.keys() - {"o", "b"}
             if "o" not in pairs or unknown:
@@ -208,7 +193,9 @@ def _parse_sys(tail: str) -> tuple[SaveAs | None, str]:
                 raise ProcessError("notify takes topic_ (a topic name in base64) and nothing else")
             topic = _unb64("topic", pairs["topic"])
         else:
-            raise ProcessError(f"after sys/ come saveas, then notify, each at most once; {item!r} is neither")
+            raise ProcessError(
+                f"after sys/ come saveas, then notify, each at most once; {shown(item)} is neither"
+            )
     return saveas, topic
 
 
@@ -230,12 +217,12 @@ def _parse_param(text: str) -> tuple[str, str]:
 def _split_param(text: str) -> tuple[str, str]:
     key, underscore, value = text.partition("_")
     if not underscore or not key or not value:
-        raise ProcessError(f"{text!r} is not a parameter; one is written key_value")
+        raise ProcessError(f"{shown(text)} is not a parameter; one is written key_value")
     return key, value
 
 
-def _encode_params(params: Params) -> list[str]:
-    return [f"{key}_{_b64(value) if key in BASE64_KEYS else value}" for key, value in params]
+def _joined(params: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{key}_{value}" for key, value in params]
 
 
 def _b64(name: str) -> str:
@@ -247,11 +234,13 @@ def _unb64(key: str, text: str) -> str:
     try:
         return base64.b64decode(body + "=" * (-len(body) % 4), validate=True).decode()
     except ValueError:  # binascii.Error and UnicodeError are kinds of it
-        raise ProcessError(f"{f'{key}_{text}'!r}: the value is not base64 of UTF-8 text") from None
+        raise ProcessError(f"{shown(f'{key}_{text}')}: the value is not base64 of UTF-8 text") from None
 
 
-def _check_name(what: str, name: str) -> None:
-    if not isinstance(name, str) or not name:
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise ProcessError(f"{what} is {shown(name)}: expected text")
+    if not name:
         raise ProcessError(f"{what} is empty")
     try:
         name.encode()
@@ -259,32 +248,36 @@ def _check_name(what: str, name: str) -> None:
         raise ProcessError(f"{what} is not valid Unicode") from None
 
 
-def _check_params(params: Iterable[tuple[str, str]]) -> None:
+def _check_params(params: Iterable[tuple[str, str]], base64_keys: frozenset[str]) -> None:
     seen: set[str] = set()
     for key, value in params:
         if not isinstance(key, str) or not re.fullmatch(_KEY, key):
-            raise ProcessError(f"{key!r} is not a parameter key; one is made of letters and digits")
+            raise ProcessError(f"{shown(key)} is not a parameter key; one is made of letters and digits")
         if key in seen:
-            raise ProcessError(f"the parameter {key} is given twice")
+            raise ProcessError(f"the parameter {shown(key)[1:-1]} is given twice")
         seen.add(key)
         _check_name(f"the value of {key}", value)
-        if key not in BASE64_KEYS and not re.fullmatch(RAW, value):
-            raise ProcessError(f"{f'{key}_{value}'!r} is not allowed: a value is {RAW_RULE}")
+        if key not in base64_keys and not re.fullmatch(RAW, value):
+            raise ProcessError(f"{shown(f'{key}_{value}')} is not allowed: a value is {RAW_RULE}")
 
 
-def _check_operation(operation: str) -> None:
-    if operation in ASYNC_OPERATIONS:
+def _check_operation(operation: object) -> None:
+    if not isinstance(operation, str):
+        raise ProcessError(f"the operation is {shown(operation)}: expected text such as video/convert")
+    if operation in SPECIFICATIONS:
         return
     category, _, action = operation.partition("/")
     if category == "style":
         if not re.fullmatch(_STYLE_NAME, action):
-            raise ProcessError(f"{operation!r} is not allowed: {_STYLE_HINT}")
+            raise ProcessError(f"{shown(operation)} is not allowed: {_STYLE_HINT}")
         return
-    known = ", ".join(sorted(ASYNC_OPERATIONS))
+    known = ", ".join(sorted(SPECIFICATIONS))
     if category in ("image", "video", "audio", "doc", "hls") and re.fullmatch(_ACTION, operation):
         hint = " Did you mean video/snapshots?" if operation == "video/snapshot" else ""
         raise ProcessError(
-            f"{operation} cannot run asynchronously: it is not among {known} and style/NAME.{hint} "
-            "What OSS offers synchronously is asked for with x-oss-process instead."
+            f"{shown(operation)[1:-1]} cannot run asynchronously: it is not among {known} and style/NAME."
+            f"{hint} What OSS offers synchronously is asked for with x-oss-process instead."
         )
-    raise ProcessError(f"{operation!r} is not an operation; the asynchronous ones are {known} and style/NAME")
+    raise ProcessError(
+        f"{shown(operation)} is not an operation; the asynchronous ones are {known} and style/NAME"
+    )

@@ -6,7 +6,7 @@ Sources: "Video transcoding" (https://www.alibabacloud.com/help/en/oss/user-guid
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Interval
 from typing_extensions import TypedDict
@@ -17,7 +17,47 @@ from airflow_provider_oss_async.process.field import Param, Seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-AUDIO_CONTAINERS = ("mp3", "aac", "flac", "oga", "ac3", "opus", "amr")
+
+class Container(NamedTuple):
+    """The codecs of which a container can hold a stream.
+
+    :param video: video codecs; empty for a container of audio alone.
+    :param audio: audio codecs.
+    """
+
+    video: tuple[str, ...]
+    audio: tuple[str, ...]
+
+
+VIDEO_CODECS = ("h264", "h265", "vp9")
+AUDIO_CODECS = ("mp3", "aac", "flac", "vorbis", "ac3", "opus", "amr", "pcm")
+
+
+def _all_but(codecs: tuple[str, ...], *missing: str) -> tuple[str, ...]:
+    return tuple(codec for codec in codecs if codec not in missing)
+
+
+#: The containers that the service has. It does not document what each can hold: a codec is listed where
+#: ffmpeg can write it so that it can be read again, or where a documented sample has it (h265 in avi).
+CONTAINERS = {
+    "mp4": Container(VIDEO_CODECS, _all_but(AUDIO_CODECS, "amr")),
+    "mkv": Container(VIDEO_CODECS, AUDIO_CODECS),
+    "mov": Container(("h264", "h265"), _all_but(AUDIO_CODECS, "flac", "opus")),
+    "asf": Container(("h264", "vp9"), _all_but(AUDIO_CODECS, "opus")),
+    "avi": Container(VIDEO_CODECS, _all_but(AUDIO_CODECS, "opus")),
+    "mxf": Container(("h264",), ("pcm",)),
+    "ts": Container(("h264", "h265"), ("mp3", "aac", "ac3", "opus")),
+    "flv": Container(VIDEO_CODECS, _all_but(AUDIO_CODECS, "vorbis", "amr", "pcm")),
+    "webm": Container(("vp9",), ("vorbis", "opus")),
+    "mp3": Container((), ("mp3",)),
+    "aac": Container((), ("aac",)),
+    "flac": Container((), ("flac",)),
+    "oga": Container((), ("flac", "vorbis", "opus")),
+    "ac3": Container((), ("ac3",)),
+    "opus": Container((), ("opus",)),
+    "amr": Container((), ("amr",)),
+}
+AUDIO_CONTAINERS = tuple(name for name, container in CONTAINERS.items() if not container.video)
 FIT = ("stretch", "crop", "fill", "fit")
 FIT_DOC = (
     "How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, "
@@ -95,7 +135,7 @@ Align = Annotated[
     Interval(ge=0, le=MAX_CLIPS),
     Param(
         "align",
-        "Position, counted from 0 in play order, of the object whose properties the result takes by default.",
+        "Position, counted from 0 in play order, of the object whose properties the result has by default.",
         default="0",
     ),
 ]
@@ -103,6 +143,27 @@ Before = Annotated[
     Clips, Param("pre", "Objects that play before the source, in this order.", form=CLIPS_FORM)
 ]
 After = Annotated[Clips, Param("sur", "Objects that play after the source, in this order.", form=CLIPS_FORM)]
+
+
+def container_errors(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield codecs of which the container cannot hold a stream; what is not in the tables is not checked.
+
+    :param values: validated arguments.
+    """
+    container = values["container"]
+    holds = CONTAINERS.get(container)
+    if holds is None:
+        return
+    for name, codecs, dropped, of_container in (
+        ("video_codec", VIDEO_CODECS, values.get("no_video") or not holds.video, holds.video),
+        ("audio_codec", AUDIO_CODECS, values.get("no_audio"), holds.audio),
+    ):
+        codec = values.get(name)
+        if codec in codecs and codec not in of_container and not dropped:
+            yield (
+                f"{name}={codec!r} is not allowed with container={container!r}: it holds "
+                f"{' or '.join(of_container)}"
+            )
 
 
 def audio_errors(values: Mapping[str, Any], audio_format: str) -> Iterator[str]:

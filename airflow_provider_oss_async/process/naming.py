@@ -9,10 +9,23 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process.grammar import RAW, RAW_RULE
+from airflow_provider_oss_async.process.operations import SPECIFICATIONS
+from airflow_provider_oss_async.process.pattern import (
+    ALPHANUMERIC,
+    ANY,
+    DIGITS,
+    NO_SLASH,
+    KeyPattern,
+    Maybe,
+    Part,
+    Some,
+    Text,
+)
+from airflow_provider_oss_async.process.text import NATIVE_HINT, is_missing, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,23 +33,22 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.process.grammar import Process
     from airflow_provider_oss_async.process.uri import ObjectURI
 
+T = TypeVar("T")
+
+#: https://www.alibabacloud.com/help/en/smq/developer-reference/createtopic
+MAX_TOPIC = 255
 _SOURCE_VARIABLES = ("bucket", "key", "dirname", "basename", "barename", "ext")
 _TIMES = ("year", "mon", "day", "hour", "min", "sec")
-#: What the service fills in while it works, as the pattern of what it can be.
-_PATTERNS = {
-    "index": r"\d+(?:_\d+)?",
-    "streamindex": r"\d+",
-    "sheetname": r"[^/]+",
-    "resolution": r"[^/]+",
-    "autoext": r"[A-Za-z0-9]+",
-    **{prefix + name: r"\d{2,4}" for name in _TIMES for prefix in ("", "t_")},
+#: What the service fills in while it works.
+_PATTERNS: dict[str, Part] = {
+    "index": Some(DIGITS) + Maybe(Text("_") + Some(DIGITS)),
+    "streamindex": Some(DIGITS),
+    "sheetname": Some(NO_SLASH),
+    "resolution": Some(NO_SLASH),
+    "autoext": Some(ALPHANUMERIC),
+    **{prefix + name: Some(DIGITS, 2, 4) for name in _TIMES for prefix in ("", "t_")},
 }
 _TOKEN = r"\{\{|\}\}|\{([a-z_]+)\}|[{}]"  # noqa: S105
-_ANY_EXTENSION = r"\.[A-Za-z0-9]+"
-#: What is appended to a key without an extension, before the extension, by operations that write frames.
-_NUMBERS = {"video/snapshots": r"_\d+_\d+", "video/sprite": r"(?:_\d+)*"}
-#: Wire keys and defaults of the number of frames on a sprite sheet, its columns and its rows.
-_SHEET = (("num", 0), ("tw", 6), ("th", 6))
 
 
 class Outputs(NamedTuple):
@@ -45,14 +57,14 @@ class Outputs(NamedTuple):
     :param bucket: their bucket.
     :param key: the key, where there is exactly one and it can be told beforehand; else empty.
     :param prefix: what every key begins with.
-    :param pattern: what every key looks like.
+    :param pattern: what every key looks like; ``pattern.fullmatch(key)`` takes time in proportion to the key.
     :param overwrites: whether several results share one key, so that only the last survives.
     """
 
     bucket: str
     key: str
     prefix: str
-    pattern: re.Pattern[str]
+    pattern: KeyPattern
     overwrites: bool = False
 
 
@@ -76,21 +88,14 @@ def source_variables(source: ObjectURI) -> dict[str, str]:
 
 def format_of(process: Process) -> str:
     """Return the extension that ``{autoext}`` stands for; empty for a style, which does not say."""
-    return process.param("target" if process.operation.startswith("doc/") else "f") or ""
+    specification = SPECIFICATIONS.get(process.operation)
+    return (specification and process.param(specification.format_key)) or ""
 
 
 def many_outputs(process: Process) -> bool:
-    """Return whether the operation writes one object per page, frame or sheet (``False`` for a style)."""
-    if process.operation == "doc/convert":
-        return process.param("target") not in ("pdf", "txt")
-    if process.operation == "video/sprite":
-        # All tiles are sure to fit on one sheet only where their number is limited.
-        texts = [(process.param(key) or "", default) for key, default in _SHEET]
-        frames, columns, rows = (
-            int(text) if re.fullmatch(r"\d{1,9}", text) else default for text, default in texts
-        )
-        return not 0 < frames <= columns * rows
-    return process.operation == "video/snapshots"
+    """Return whether an instruction may write several objects (``False`` for a style)."""
+    specification = SPECIFICATIONS.get(process.operation)
+    return specification is not None and specification.writes_many(process)
 
 
 def outputs_of(process: Process, source: ObjectURI) -> Outputs | None:
@@ -111,58 +116,70 @@ def outputs_of(process: Process, source: ObjectURI) -> Outputs | None:
         known["autoext"] = ext
 
     opened: set[str] = set()  # variables that only the service can fill in
-    prefix, shown, regex = "", "", ""
+    prefix, shown_key = "", ""
+    parts: list[Part] = []
     for text, is_variable in _parts(template):
         if is_variable and text not in known:
-            regex += _value(template, text, _PATTERNS.__getitem__)
-            shown += text
+            parts.append(_value(template, text, _PATTERNS.__getitem__))
+            shown_key += text
             opened.add(text)
             continue
         literal = known[text] if is_variable else text
-        if not regex:
+        if not shown_key:
             literal = literal.lstrip("/")  # {dirname} of an object at the top is empty
-        regex += re.escape(literal)
-        shown += literal
+        parts.append(Text(literal))
+        shown_key += literal
         prefix += "" if opened else literal
 
+    specification = SPECIFICATIONS.get(process.operation)
     many = many_outputs(process)
     bare = "." not in posixpath.basename(template)
-    numbered = bare and process.operation in _NUMBERS and not opened & {"index", "streamindex"}
+    numbers = specification.appended_numbers if specification else 0
+    numbered = bare and numbers != 0 and not opened & {"index", "streamindex"}
     # The rule on extensions may be meant for the template or, with {basename}, for what becomes of it.
-    unsure = bare and "." in posixpath.basename(shown)
-    suffix = ""
-    if process.is_style:
-        suffix = "(?:[._].*)?"
+    unsure = bare and "." in posixpath.basename(shown_key)
+    suffix: Part | None = None
+    if specification is None:
+        suffix = Maybe(Some("._", 1, 1) + Maybe(Some(ANY)))
     elif bare:
-        suffix = (_NUMBERS[process.operation] if numbered else "") + (
-            re.escape(f".{ext}") if ext else _ANY_EXTENSION
-        )
-        if unsure or process.operation == "doc/convert" or (many and not numbered):
-            suffix = f"(?:{suffix})?"
+        appended: Part = Text(f".{ext}") if ext else Text(".") + Some(ALPHANUMERIC)
+        if numbered and numbers is None:
+            appended = Maybe(Text("_") + Some(DIGITS + "_")) + appended
+        elif numbered:
+            appended = Text("_") + Some(DIGITS) + Text("_") + Some(DIGITS) + appended
+        if unsure or not specification.appends_extension or (many and not numbered):
+            suffix = Maybe(appended)
         elif ext and not numbered:
-            regex, suffix = regex + suffix, ""
+            parts.append(appended)
             prefix += "" if opened else f".{ext}"
+        else:
+            suffix = appended
     return Outputs(
         bucket=bucket,
         key="" if opened or suffix else prefix,
         prefix=prefix,
-        pattern=re.compile(regex + suffix),
+        pattern=KeyPattern(tuple([*parts, suffix] if suffix else parts)),
         overwrites=many and not opened & {"index", "sheetname"} and (unsure or not numbered),
     )
 
 
-def check_outputs(process: Process, source: ObjectURI) -> None:
+def check_outputs(process: Process, source: ObjectURI, *, allow_overwriting: bool = False) -> None:
     """Check what was made for one object against that object.
 
     :param process: the complete instruction.
-    :param source: the object it is applied to.
+    :param source: the object it is applied to; with an empty bucket where it is not known.
+    :param allow_overwriting: whether several results may share one key.
     :raises ProcessError: the target cannot be written, or is an object being read, or the topic is no name.
     """
     problems = []
-    outputs = outputs_of(process, source)
+    outputs = None
+    try:
+        outputs = outputs_of(process, source)
+    except ProcessError as error:
+        problems.append(str(error))
     if process.saveas is not None and process.saveas.key.endswith("/"):
         problems.append(
-            f"target={process.saveas.key!r} is not allowed: the service writes no key that ends in /"
+            f"target={shown(process.saveas.key)} is not allowed: the service writes no key that ends in /"
         )
     if outputs is not None and outputs.bucket == source.bucket:
         read = {source.key, *(segment.object for segment in process.segments)}
@@ -170,10 +187,32 @@ def check_outputs(process: Process, source: ObjectURI) -> None:
             problems.append(
                 f"target: oss://{source.bucket}/{outputs.prefix} is being read; it would be overwritten"
             )
-    if process.topic and not re.fullmatch(RAW, process.topic):
-        problems.append(f"topic={process.topic!r} is not allowed: a topic's name is {RAW_RULE}")
+    if outputs is not None and process.saveas is not None and outputs.overwrites and not allow_overwriting:
+        problems.append(
+            f"target={shown(process.saveas.key)}: {process.operation} may write several objects, and all "
+            "would have this one name, so that only the last survives; use {index}, or for frames a key "
+            "without extension, or limit their number (allow_ignored=True takes it as it is)"
+        )
+    if process.topic:
+        problems.extend(topic_errors(process.topic))
     if problems:
         raise ProcessError("; ".join(problems), problems=problems)
+
+
+def topic_errors(topic: object, name: str = "topic") -> list[str]:
+    """Return what is wrong with the name of an SMQ topic.
+
+    :param topic: the name; ``None`` is wrong too.
+    :param name: the argument's name, for the message.
+    """
+    given = f"{name}={shown(topic)}"
+    if isinstance(topic, int | float) and not isinstance(topic, bool):
+        return [f"{given} is not allowed: expected text; {NATIVE_HINT}"]
+    if not isinstance(topic, str) or is_missing(topic):
+        return [f"{given} is not allowed: expected the name of a topic"]
+    if len(topic) > MAX_TOPIC or not re.fullmatch(RAW, topic):
+        return [f"{given} is not allowed: a topic's name is {RAW_RULE}, at most {MAX_TOPIC} characters"]
+    return []
 
 
 def _parts(template: str) -> Iterator[tuple[str, bool]]:
@@ -187,16 +226,18 @@ def _parts(template: str) -> Iterator[tuple[str, bool]]:
         elif match[0] in ("{{", "}}"):
             yield match[0][0], False
         else:
-            raise ProcessError(f"{template!r}: a brace stands alone; write {{variable}}, or {{{{ for a brace")
+            raise ProcessError(
+                f"{shown(template)}: a brace stands alone; write {{variable}}, or {{{{ for a brace"
+            )
     yield template[end:], False
 
 
-def _value(template: str, name: str, value_of: Callable[[str], str]) -> str:
+def _value(template: str, name: str, value_of: Callable[[str], T]) -> T:
     try:
         return value_of(name)
     except KeyError:
         known = ", ".join((*_SOURCE_VARIABLES, *_PATTERNS))
         raise ProcessError(
-            f"{template!r}: {name} is not a variable that can be used here; there are {known}, "
-            f"in a bucket only the first {len(_SOURCE_VARIABLES)}"
+            f"{shown(template)}: {shown(name)[1:-1]} is not a variable that can be used here; there are "
+            f"{known}, in a bucket only the first {len(_SOURCE_VARIABLES)}"
         ) from None

@@ -2,7 +2,7 @@
 
 A specification is a ``TypedDict`` of ``Annotated`` fields: a field's name is what people write, and its
 :class:`Param` carries the wire key, the documentation and the relations to other fields. Everything else
-(validation, encoding, reading, the operators' arguments, the table in the README) is derived from it.
+(validation, encoding, X
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process.clip import Clips, from_segment, to_segment
-from airflow_provider_oss_async.process.field import Field, Param, Seconds, Token, fields_of, plain_number
+from airflow_provider_oss_async.process.field import Field, Param, Seconds, Token, fields_of
 from airflow_provider_oss_async.process.grammar import RAW_RULE, Process, SaveAs
 from airflow_provider_oss_async.process.naming import check_outputs
+from airflow_provider_oss_async.process.operations import SPECIFICATIONS
+from airflow_provider_oss_async.process.text import plain, plain_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +42,14 @@ def _adapter(parameters: type) -> TypeAdapter[dict[str, Any]]:
 class Specification:
     """One operation with checked arguments.
 
-    :param extra_params: wire keys and values passed on as they are, for what this package does not know yet.
-    :param parameters: see the ``TypedDict`` named by the subclass. Strings are understood (``"1280"``), since
-        values that come out of a template are strings; ``None`` means not given.
+    A subclass names its operation; the signature and the documentation of its arguments are written from
+    :meth:`fields` by ``python -m tests.generate``. Text is understood (``"1280"``), since values that come
+    out of a template are text; ``None`` means not given.
+
+    :param extra_params: wire keys and values, text or numbers, that are added as they are, for what this
+        package does not know. Default: none.
+    :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
+        other, with a warning. Default: they are errors.
     :raises ProcessError: names every wrong argument, its value and what is allowed.
     """
 
@@ -52,19 +59,45 @@ class Specification:
     task_type: ClassVar[str]
     #: The ``TypedDict`` of the arguments.
     parameters: ClassVar[type]
+    #: The service's page on the operation.
+    page: ClassVar[str]
+    #: What a job writes, in words.
+    outputs: ClassVar[str]
     #: Argument names of the objects merged before and after the source; empty where nothing is merged.
     segment_fields: ClassVar[tuple[tuple[str, Literal["pre", "sur"]], ...]] = ()
     #: Whether the result is an object (else it comes with the job's status).
     writes_object: ClassVar[bool] = True
+    #: Wire key of the format, which is the extension of the result.
+    format_key: ClassVar[str] = "f"
+    #: Whether the service appends the extension to a target without one.
+    appends_extension: ClassVar[bool] = True
+    #: Groups of digits, each after an underscore, that the service appends to such a target before the
+    #: extension; ``None`` for any number of them.
+    appended_numbers: ClassVar[int | None] = 0
 
-    def __init__(self, *, extra_params: Mapping[str, str] | None = None, **parameters: Any) -> None:
-        given = {name: value for name, value in parameters.items() if value is not None}
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "operation" in cls.__dict__:
+            SPECIFICATIONS[cls.operation] = cls
+
+    def __init__(
+        self,
+        *,
+        extra_params: Mapping[str, str | float] | None = None,
+        allow_ignored: bool = False,
+        **parameters: Any,
+    ) -> None:
+        given = {name: plain(value) for name, value in parameters.items() if value is not None}
+        given = {**self.implied(given), **given}
         problems: list[str] = []
-        self.extra_params = _checked_extra(extra_params, self.wire_keys(), problems)
+        self.allow_ignored = bool(allow_ignored)
+        self.extra_params = _checked_extra(extra_params, self.fields(), given, problems)
         self.values: dict[str, Any] = self._validated(given, problems)
         if not problems:
             problems.extend(self._relations())
             problems.extend(self.errors())
+            if not self.allow_ignored:
+                problems.extend(self.ignored())
         if problems:
             raise ProcessError(f"{self.operation}: " + "; ".join(problems), problems=problems)
 
@@ -78,7 +111,11 @@ class Specification:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        arguments = {**self.values, **({"extra_params": self.extra_params} if self.extra_params else {})}
+        arguments = {**self.values}
+        if self.extra_params:
+            arguments["extra_params"] = self.extra_params
+        if self.allow_ignored:
+            arguments["allow_ignored"] = True
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
 
     @classmethod
@@ -95,12 +132,29 @@ class Specification:
         """Return a validated argument, ``default`` where it was not given."""
         return self.values.get(name, default)
 
+    @classmethod
+    def implied(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return arguments that are sent although they were not given."""
+        return {}
+
+    @classmethod
+    def writes_many(cls, process: Process) -> bool:
+        """Return whether an instruction of this operation can write more than one object."""
+        return False
+
     def errors(self) -> Iterator[str]:
         """Yield what the service refuses beyond single values and the relations of :class:`Param`."""
         return iter(())
 
-    def warnings(self) -> Iterator[str]:
-        """Yield what the service accepts but silently ignores, and values outside a documented list."""
+    def ignored(self) -> Iterator[str]:
+        """Yield arguments that are certain to have no effect: errors without ``allow_ignored``."""
+        return iter(())
+
+    def warnings(self, source: ObjectURI | None = None) -> Iterator[str]:
+        """Yield what the service accepts but may not do, and values outside a documented list.
+
+        :param source: the object to process, whose extension may tell its format.
+        """
         for field in self.fields():
             value = self.values.get(field.name)
             if value is not None and field.param.known and value not in field.param.known:
@@ -108,6 +162,7 @@ class Specification:
                     f"{field.name}={value!r} is not among the documented values "
                     f"({', '.join(field.param.known)}); it is passed on as it is"
                 )
+        yield from self.ignored()
 
     def to_process(self, source: ObjectURI, target: ObjectURI | None = None, topic: str = "") -> Process:
         """Return the complete instruction for one object.
@@ -115,28 +170,79 @@ class Specification:
         :param source: the object to process.
         :param target: where the result goes.
         :param topic: SMQ topic to notify; empty for none.
-        :raises ProcessError: a missing or superfluous target, a target equal to its source, or a merged
-            object outside the source's bucket.
+        :raises ProcessError: a missing or superfluous target, a target equal to its source or shared by
+            several results, or a merged object outside the source's bucket.
         """
-        problems = []
-        if self.writes_object and target is None:
-            problems.append(f"{self.operation} needs a target: the service saves the result nowhere else")
-        if not self.writes_object and target is not None:
-            problems.append(f"{self.operation} writes no object, so it takes no target")
-        if self.segment_fields and not any(self.values.get(name) for name, _ in self.segment_fields):
-            problems.append(f"{self.operation} needs at least one object in before or after")
+        problems: list[str] = []
+        process = self._with_names(
+            self.wire_params(), self.values, source, target, topic, self.allow_ignored, problems
+        )
+        if problems or process is None:
+            raise ProcessError("; ".join(problems), problems=problems)
+        return process
+
+    @classmethod
+    def name_errors(
+        cls,
+        arguments: Mapping[str, Any],
+        source: ObjectURI,
+        target: ObjectURI | None = None,
+        topic: str = "",
+    ) -> list[str]:
+        """Return what is wrong with the names of objects and topic, where other arguments are wrong too.
+
+        :param arguments: arguments of a specification, checked or not.
+        :param source: the object to process; with an empty bucket where it is not known.
+        :param target: where the result goes.
+        :param topic: SMQ topic to notify; empty for none.
+        """
+        problems: list[str] = []
+        clips: dict[str, list[dict[str, Any]]] = {}
+        for name, _ in cls.segment_fields:
+            given = arguments.get(name)
+            texts = [
+                clip.get("object") if isinstance(clip, Mapping) else clip
+                for clip in (given if isinstance(given, list | tuple) else ())
+            ]
+            # What is no text is a wrong argument, which the specification names.
+            clips[name] = [{"object": plain(text)} if isinstance(text, str) else {} for text in texts]
+        # Whether results overwrite each other depends on the other arguments.
+        cls._with_names((), clips, source, target, topic, True, problems)
+        return problems
+
+    @classmethod
+    def _with_names(
+        cls,
+        params: tuple[tuple[str, str], ...],
+        arguments: Mapping[str, Any],
+        source: ObjectURI,
+        target: ObjectURI | None,
+        topic: str,
+        allow_overwriting: bool,
+        problems: list[str],
+    ) -> Process | None:
+        if cls.writes_object and target is None:
+            problems.append(f"{cls.operation} needs a target: the service saves the result nowhere else")
+        if not cls.writes_object and target is not None:
+            problems.append(f"{cls.operation} writes no object, so it takes no target")
+            target = None
+        if params and cls.segment_fields and not any(arguments.get(name) for name, _ in cls.segment_fields):
+            problems.append(f"{cls.operation} needs at least one object in before or after")
         segments: list[Segment] = []
-        for name, kind in self.segment_fields:
-            for number, clip in enumerate(self.values.get(name, ())):
+        for name, kind in cls.segment_fields:
+            for number, clip in enumerate(arguments.get(name, ())):
                 try:
-                    segments.append(to_segment(clip, kind, source, f"{name}[{number}]"))
+                    if clip:
+                        segments.append(to_segment(clip, kind, source, f"{name}[{number}]"))
                 except ProcessError as error:
                     problems.append(str(error))
-        if problems:
-            raise ProcessError("; ".join(problems), problems=problems)
-        saveas = SaveAs(target.key, target.bucket) if target is not None else None
-        process = Process(self.operation, self.wire_params(), tuple(segments), saveas, topic)
-        check_outputs(process, source)
+        try:
+            saveas = SaveAs(target.key, target.bucket) if target is not None else None
+            process = Process(cls.operation, params, tuple(segments), saveas, topic)
+            check_outputs(process, source, allow_overwriting=allow_overwriting)
+        except ProcessError as error:
+            problems.extend(error.problems or [str(error)])
+            return None
         return process
 
     def wire_params(self) -> tuple[tuple[str, str], ...]:
@@ -154,12 +260,13 @@ class Specification:
                 pair = halves.setdefault(field.param.key, ["", ""])
                 pair[field.param.side] = text
                 wire[field.param.key] = "x".join(pair)
-        return (*wire.items(), *self.extra_params.items())
+        return tuple({**wire, **self.extra_params}.items())
 
     @classmethod
-    def from_process(cls, process: Process) -> Specification:
+    def from_process(cls, process: Process, *, allow_ignored: bool = True) -> Specification:
         """Read the arguments back from an instruction, unknown keys as ``extra_params``.
 
+        :param allow_ignored: as in the constructor; the service allows it.
         :raises ProcessError: a value is missing or not allowed.
         """
         arguments: dict[str, Any] = {}
@@ -175,33 +282,44 @@ class Specification:
                 continue
             try:
                 arguments.update(_decode(fields, text))
+                if fields[0].param.closed and text not in fields[0].param.known:
+                    extra[key] = text
             except ValueError:
                 form = fields[0].wire_form if fields[0].param.side is None else "WxH, Wx or xH in pixels"
-                problems.append(f"{f'{key}_{text}'!r} is not allowed: expected {form}")
+                problems.append(f"{shown(f'{key}_{text}')} is not allowed: expected {form}")
         if problems:
             raise ProcessError(f"{cls.operation}: " + "; ".join(problems), problems=problems)
         for name, kind in cls.segment_fields:
             clips = [from_segment(segment) for segment in process.segments if segment.kind == kind]
             if clips:
                 arguments[name] = clips
-        return cls(extra_params=extra, **arguments)
+        # What is missing is None, so that it is named like every other wrong argument.
+        complete = {field.name: arguments.get(field.name) for field in cls.fields()}
+        return cls(extra_params=extra, allow_ignored=allow_ignored, **complete)
 
     def _validated(self, given: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         fields = {field.name: field for field in self.fields()}
-        problems.extend(_unknown(name, fields) for name in given if name not in fields)
         wrong: dict[str, str] = {}
         readable = {name: _read_choice(fields[name], given[name]) for name in fields if name in given}
         for name, value in readable.items():
             if _has_wrong_type(fields[name], value):
                 wrong[name] = _problem(fields[name], "type", given[name])
+            elif _is_refused(fields[name], value) and self.extra_params.get(fields[name].param.key) != value:
+                wrong[name] = (
+                    f"{_problem(fields[name], 'closed', value)}; if the service has it, repeat it in "
+                    f"extra_params={{{fields[name].param.key!r}: {shown(value)}}}"
+                )
         values: dict[str, Any] = {}
         try:
-            values = _adapter(self.parameters).validate_python(readable)
+            values = _adapter(self.parameters).validate_python(
+                {name: value for name, value in readable.items() if name not in wrong}
+            )
         except ValidationError as error:
             for item in error.errors(include_url=False, include_context=False, include_input=False):
                 name = str(item["loc"][0])
                 kind = item["type"] if len(item["loc"]) == 1 else "nested"
-                wrong.setdefault(name, _problem(fields[name], kind, given.get(name)))
+                if name not in wrong:
+                    wrong[name] = _problem(fields[name], kind, given.get(name))
         problems.extend(wrong.values())
         return {} if wrong else {name: values[name] for name in fields if name in values}
 
@@ -247,55 +365,49 @@ def _has_wrong_type(field: Field, value: Any) -> bool:
     return bool(names) and not (isinstance(value, str) and value in names)
 
 
+def _is_refused(field: Field, value: Any) -> bool:
+    """Whether a value is none of those that the service has, where all of them are known."""
+    return field.param.closed and isinstance(value, str) and value not in field.param.known
+
+
 def _problem(field: Field, kind: str, value: Any) -> str:
     if kind == "missing":
         return f"{field.name} is required: expected {field.allowed}"
     rule = f" ({RAW_RULE})" if kind == "string_pattern_mismatch" and field.param.known else ""
-    return f"{field.name}={_shown(value)} is not allowed: expected {field.allowed}{rule}"
+    return f"{field.name}={shown(value)} is not allowed: expected {field.allowed}{rule}"
 
 
-def _unknown(name: str, fields: Mapping[str, Field]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, fields, n=1)
-    hint = f"did you mean {close[0]}?" if close else "a key unknown to this package goes into extra_params"
-    return f"{name if name.isidentifier() else repr(name)} is not an argument; {hint}"
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an int of more digits than Python writes
-        return "a number of thousands of digits"
-    return text if len(text) <= 100 else text[:100] + "..."
-
-
-def _checked_extra(extra: Any, own: set[str], problems: list[str]) -> dict[str, str]:
+def _checked_extra(
+    extra: Any, fields: tuple[Field, ...], given: Mapping[str, Any], problems: list[str]
+) -> dict[str, str]:
     """Return the pairs of ``extra_params`` in wire form."""
     if extra is None:
         return {}
     if not isinstance(extra, Mapping):
         problems.append(
-            f"extra_params={_shown(extra)} is not allowed: expected a mapping of wire key to value"
+            f"extra_params={shown(extra)} is not allowed: expected a mapping of wire key to value "
+            "(one that a template makes needs render_template_as_native_obj=True)"
         )
         return {}
+    own = {field.param.key: field for field in fields}
     pairs: dict[str, str] = {}
     for key, value in extra.items():
-        name = f"extra_params[{_shown(key)}]"
+        name = f"extra_params[{shown(key)}]"
         try:
-            text = _extra_text(value)
-            Process("video/convert", ((key, text),))
+            text = _extra_text(plain(value))
+            Process("video/convert", ((plain(key), text),))
         except (ValueError, OverflowError) as error:  # ProcessError is a ValueError
-            problems.append(f"{name}={_shown(value)} is not allowed: {error}")
+            problems.append(f"{name}={shown(value)} is not allowed: {error}")
             continue
-        if key in own:
-            problems.append(f"{name} has an argument of its own; use that")
-        pairs[key] = text
+        field = own.get(key)
+        if field is not None and not (_is_refused(field, text) and given.get(field.name) == text):
+            problems.append(f"{name} has an argument of its own, {field.name}; use that")
+        pairs[plain(key)] = text
     return pairs
 
 
 def _extra_text(value: Any) -> str:
-    if isinstance(value, str):
+    if isinstance(value, str) and value != "None":
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return plain_number(value)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process.grammar import Process, SaveAs
 from airflow_provider_oss_async.process.naming import check_outputs
+from airflow_provider_oss_async.process.operations import task_types
+from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.process.uri import ObjectURI
 
-#: IMM task types that a style can expand to.
-TASK_TYPES = ("MediaConvert", "OfficeConversion", "DecodeBlindWatermark")
-
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A stored instruction. What it holds only the service knows, so the task type must be given.
+    """A stored instruction. Only the service knows what it holds, so the task type must be given.
 
     :param name: name of a style of the source's bucket, or with ``::`` in front of a built-in one, such as
         ``::h264-mp4-720p``.
@@ -28,19 +27,19 @@ class Style:
     """
 
     name: str
-    task_type: str = "MediaConvert"
+    task_type: Literal["MediaConvert", "OfficeConversion", "DecodeBlindWatermark"] | str = "MediaConvert"
 
     def __post_init__(self) -> None:
         Process(self.operation)
-        if self.task_type not in TASK_TYPES:
+        if not isinstance(self.task_type, str) or self.task_type not in task_types():
             raise ProcessError(
-                f"task_type={self.task_type!r} is not allowed: expected one of {', '.join(TASK_TYPES)}"
+                f"task_type={shown(self.task_type)} is not allowed: expected one of {', '.join(task_types())}"
             )
 
     @property
     def operation(self) -> str:
         """The process string's beginning."""
-        return f"style/{self.name}"
+        return f"style/{self.name if isinstance(self.name, str) else shown(self.name)}"
 
     def to_process(self, source: ObjectURI, target: ObjectURI | None = None, topic: str = "") -> Process:
         """Return the complete instruction; parameters as in a specification's ``to_process``.

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 
 from airflow_provider_oss_async.exceptions import ProcessError
+from airflow_provider_oss_async.process.text import NATIVE_HINT, is_missing, shown
 
 # https://www.alibabacloud.com/help/en/oss/user-guide/bucket-naming-conventions
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
-# What an unrendered Jinja expression looks like. In a target, {{ without blanks is OSS's own escape for {.
-_JINJA = r"(?s)\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}"
-_JINJA_IN_TARGET = r"(?s)\{\{\s.*?\s\}\}|\{%.*?%\}|\{#.*?#\}"
 MAX_KEY_BYTES = 1023
+#: Characters of ``oss://``, a bucket name (in a target a template) and a key, and more than that. A text is
+#: measured before anything else is asked of it.
+_MAX_TEXT = 2 * MAX_KEY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +43,54 @@ class ObjectURI:
         :param variables: whether the service fills in ``{variables}``, as it does in a target.
         :raises ProcessError: the text is not an object name OSS would take; says why.
         """
-        shown = f"{name}={text!r}"
-        if not isinstance(text, str) or not text.strip():
-            raise ProcessError(f"{shown} is not allowed: expected oss://bucket/key or a key")
-        if re.search(_JINJA_IN_TARGET if variables else _JINJA, text):
-            raise ProcessError(f"{shown}: contains a template that was not rendered")
+        given = f"{name}={shown(text)}"
+        if isinstance(text, int | float) and not isinstance(text, bool):
+            raise ProcessError(f"{given} is not allowed: {NATIVE_HINT}; write oss://bucket/key")
+        if not isinstance(text, str) or is_missing(text):
+            raise ProcessError(f"{given} is not allowed: expected oss://bucket/key or a key")
+        if len(text) > _MAX_TEXT:
+            raise ProcessError(
+                f"{given}: has {len(text)} characters, and a key has at most {MAX_KEY_BYTES} bytes"
+            )
+        if _has_template(text, in_target=variables):
+            raise ProcessError(f"{given}: contains a template that was not rendered")
         if text.startswith("oss://"):
             bucket, _, key = text[len("oss://") :].partition("/")
         elif "://" in text:
-            raise ProcessError(f"{shown}: only oss:// addresses can be processed")
+            raise ProcessError(f"{given}: only oss:// addresses can be processed")
         else:
             bucket, key = default_bucket, text
             if not bucket:
                 raise ProcessError(
-                    f"{shown}: names no bucket; write oss://bucket/key, "
+                    f"{given}: names no bucket; write oss://bucket/key, "
                     "or set a default bucket on the connection"
                 )
         problem = _bucket_problem(bucket, variables) or _key_problem(key)
         if problem:
-            raise ProcessError(f"{shown}: {problem}")
+            raise ProcessError(f"{given}: {problem}")
         return cls(bucket, key)
+
+
+def _has_template(text: str, *, in_target: bool) -> bool:
+    """Whether an unrendered Jinja expression is in a text."""
+    # In a target, {{ without blanks is OSS's own escape for {.
+    braces = (r"\{\{\s", r"\s\}\}") if in_target else (r"\{\{", r"\}\}")
+    for opening, closing in (braces, (r"\{%", r"%\}"), (r"\{#", r"#\}")):
+        first = re.search(opening, text)
+        if first and re.search(closing, text[first.end() :]):
+            return True
+    return False
 
 
 def _bucket_problem(bucket: str, variables: bool) -> str:
     if re.fullmatch(_BUCKET, re.sub(r"\{[a-z_]+\}", "xxx", bucket) if variables else bucket):
         return ""
-    return f"{bucket!r} is not a bucket name (3 to 63 characters of a-z, 0-9 and -, no - at the ends)"
+    return f"{shown(bucket)} is not a bucket name (3 to 63 characters of a-z, 0-9 and -, no - at the ends)"
 
 
 def _key_problem(key: str) -> str:
-    if not key:
-        return "the object key is empty"
+    if is_missing(key):
+        return "the object key is empty" if not key else "the object key is blank or None: a value is missing"
     if key[0] in "/\\":
         return "an object key must not start with / or \\"
     # A line feed is what a template leaves behind; the others cannot be written in XML, so not be listed.

@@ -12,24 +12,32 @@ from annotated_types import Interval, MultipleOf
 from typing_extensions import TypedDict
 
 from airflow_provider_oss_async.process.media import (
+    AUDIO_CODECS,
     AUDIO_CONTAINERS,
+    CONTAINERS,
     FIT,
     FIT_DOC,
     IF_LOWER,
+    VIDEO_CODECS,
     After,
     Align,
     AudioEncoding,
     Before,
     Clipping,
     audio_errors,
+    container_errors,
     merge_errors,
 )
 from airflow_provider_oss_async.process.specification import Param, Specification, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from typing import Literal
 
-VIDEO_CONTAINERS = ("mp4", "mkv", "mov", "asf", "avi", "mxf", "ts", "flv", "webm")
+    from airflow_provider_oss_async.process.clip import Clip
+    from airflow_provider_oss_async.process.uri import ObjectURI
+
 _SIZE = ("width", "height")
 
 
@@ -40,7 +48,8 @@ class _Container(TypedDict, total=False):
             Param(
                 "f",
                 "Container of the result; the audio ones hold no video.",
-                known=(*VIDEO_CONTAINERS, *AUDIO_CONTAINERS),
+                known=tuple(CONTAINERS),
+                closed=True,
             ),
         ]
     ]
@@ -83,7 +92,7 @@ class _VideoEncoding(TypedDict, total=False):
         MultipleOf(2),
         Param(
             "s",
-            "Width; the height follows where only this is given.",
+            "Width; where only this is given, the height follows from the source's shape.",
             default="the source's",
             unit="px",
             side=0,
@@ -95,7 +104,7 @@ class _VideoEncoding(TypedDict, total=False):
         MultipleOf(2),
         Param(
             "s",
-            "Height; the width follows where only this is given.",
+            "Height; where only this is given, the width follows from the source's shape.",
             default="the source's",
             unit="px",
             side=1,
@@ -116,7 +125,7 @@ class _VideoEncoding(TypedDict, total=False):
         bool,
         Param(
             "arotate",
-            "Whether width and height are the long and the short side, whichever way the source is turned. "
+            "Whether width and height are the long and the short side, whatever the source's orientation is. "
             "The documentation is unsure of the service's default, so it is always sent with a size.",
             default="false",
             needs=_SIZE,
@@ -150,9 +159,7 @@ class _VideoEncoding(TypedDict, total=False):
     max_bitrate: Annotated[
         int,
         Interval(ge=10_000, le=100_000_000),
-        Param(
-            "maxrate", "Ceiling of the bit rate with crf; needs buffer_size.", unit="bit/s", needs=("crf",)
-        ),
+        Param("maxrate", "Maximum bit rate with crf; needs buffer_size.", unit="bit/s", needs=("crf",)),
     ]
     buffer_size: Annotated[
         int,
@@ -169,9 +176,6 @@ class _NoSubtitles(TypedDict, total=False):
     no_subtitles: Annotated[bool, Param("sn", "Drop the subtitles.", default="false")]
 
 
-_AUDIO_CODECS = ("mp3", "aac", "flac", "vorbis", "ac3", "opus", "amr", "pcm")
-
-
 class _ConvertCodecs(TypedDict, total=False):
     no_video: Annotated[bool, Param("vn", "Drop the video.", default="false")]
     video_codec: Annotated[
@@ -180,7 +184,7 @@ class _ConvertCodecs(TypedDict, total=False):
             "vcodec",
             "Video codec. With copy the stream is kept and every other video argument is ignored.",
             default="copy",
-            known=("copy", "h264", "h265", "vp9"),
+            known=("copy", *VIDEO_CODECS),
         ),
     ]
     audio_codec: Annotated[
@@ -189,7 +193,7 @@ class _ConvertCodecs(TypedDict, total=False):
             "acodec",
             "Audio codec; copy keeps the stream.",
             default="copy",
-            known=("copy", *_AUDIO_CODECS),
+            known=("copy", *AUDIO_CODECS),
         ),
     ]
 
@@ -203,7 +207,7 @@ class VideoConvertParameters(
         bool,
         Param(
             "videoslim",
-            "Narrowband HD: fewer bits at the same impression. h264 or h265 in yuv420p only "
+            "Narrowband HD: fewer bits at the same visual quality. h264 or h265 in yuv420p only "
             "(described by IMM, not by the OSS page).",
             default="false",
         ),
@@ -212,10 +216,10 @@ class VideoConvertParameters(
 
 class _ConcatCodecs(TypedDict, total=False):
     video_codec: Required[
-        Annotated[Token, Param("vcodec", "Video codec; merging cannot copy.", known=("h264", "h265", "vp9"))]
+        Annotated[Token, Param("vcodec", "Video codec; merging cannot copy.", known=VIDEO_CODECS)]
     ]
     audio_codec: Required[
-        Annotated[Token, Param("acodec", "Audio codec; merging cannot copy.", known=_AUDIO_CODECS)]
+        Annotated[Token, Param("acodec", "Audio codec; merging cannot copy.", known=AUDIO_CODECS)]
     ]
 
 
@@ -234,14 +238,14 @@ class _Encoding(Specification):
 
     task_type = "MediaConvert"
 
-    def __init__(self, *, extra_params: Mapping[str, str] | None = None, **parameters: Any) -> None:
-        has_size = any(parameters.get(name) is not None for name in _SIZE)
-        if has_size and parameters.get("adapt_orientation") is None:
-            parameters["adapt_orientation"] = False
-        super().__init__(extra_params=extra_params, **parameters)
+    @classmethod
+    def implied(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return ``adapt_orientation`` with every size: the documentation is unsure of its default."""
+        return {"adapt_orientation": False} if any(name in given for name in _SIZE) else {}
 
     def errors(self) -> Iterator[str]:
-        """Yield settings that the codecs cannot hold."""
+        """Yield settings that the container or the codecs cannot hold."""
+        yield from container_errors(self.values)
         codec = self.get("audio_codec", "copy")
         container = self.values["container"]
         yield from audio_errors(self.values, container if codec == "copy" else codec)
@@ -252,12 +256,201 @@ class _Encoding(Specification):
         if self.get("no_audio") and (self.get("no_video") or container in AUDIO_CONTAINERS):
             yield "without video and audio nothing is left of the source"
 
+    def ignored(self) -> Iterator[str]:
+        """Yield arguments of a stream that is copied or dropped."""
+        audio_only = self.values["container"] in AUDIO_CONTAINERS
+        streams: tuple[tuple[str, type, Any], ...] = (
+            ("video", _VideoEncoding, self.get("no_video") or audio_only),
+            ("audio", AudioEncoding, self.get("no_audio")),
+        )
+        for kind, fields, dropped in streams:
+            codec = f"{kind}_codec"
+            # adapt_orientation goes with every size.
+            given = [n for n in fields.__annotations__ if n in self.values and n != "adapt_orientation"]
+            if kind == "video" and self.get("narrowband_hd"):
+                given.append("narrowband_hd")
+            if dropped and self.get(codec, "copy") != "copy" and codec not in self._required():
+                given.append(codec)
+            names = ", ".join(given)
+            if given and dropped:
+                yield f"{names} would be ignored: the result has no {kind} (allow_ignored=True takes it)"
+            elif given and self.get(codec, "copy") == "copy" and not audio_only:
+                yield (
+                    f"{names} would be ignored: set {codec}, without which the {kind} is copied "
+                    "(allow_ignored=True takes it)"
+                )
+
+    @classmethod
+    def _required(cls) -> set[str]:
+        return {field.name for field in cls.fields() if field.required}
+
 
 class VideoConvert(_Encoding):
-    """Transcode a video, put it into another container, cut it, or take its audio out."""
+    """Transcode a video, put it into another container, cut it, or take its audio out.
+
+    Source: https://www.alibabacloud.com/help/en/oss/user-guide/video-transcoding
+
+    :param container: Container of the result; the audio ones hold no video. One of mp4, mkv, mov, asf, avi,
+        mxf, ts, flv, webm, mp3, aac, flac, oga, ac3, opus, amr. Required. Wire key ``f``.
+    :param start: Where to begin in the source. Seconds or a timedelta from 0 to 1000000000 s. Default: the
+        beginning. Wire key ``ss``.
+    :param duration: How much to process; 0 means to the end. Seconds or a timedelta from 0 to 1000000000 s.
+        Default: to the end. Wire key ``t``.
+    :param no_video: Drop the video. True or false. Default: false. Wire key ``vn``.
+    :param video_codec: Video codec. With copy the stream is kept and every other video argument is ignored.
+        Text such as copy, h264, h265, vp9. Default: copy. Wire key ``vcodec``.
+    :param audio_codec: Audio codec; copy keeps the stream. Text such as copy, mp3, aac, flac, vorbis, ac3,
+        opus, amr, pcm. Default: copy. Wire key ``acodec``.
+    :param frame_rate: Frame rate. A number above 0 to 240 fps. Default: the source's. Wire key ``fps``.
+    :param frame_rate_if_lower: What to do where the source's frame rate is below frame_rate. One of convert,
+        keep_source, fail. Only with ``frame_rate``. Default: convert. Wire key ``fpsopt``.
+    :param pixel_format: Pixel format; yuva420p only with vp9. Text such as yuv420p, yuv422p, yuv444p,
+        yuv420p10le, yuv422p10le, yuv444p10le, yuva420p. Default: the source's. Wire key ``pixfmt``.
+    :param width: Width; where only this is given, the height follows from the source's shape. An even whole
+        number from 64 to 4096 px. Default: the source's. Wire key ``s``.
+    :param height: Height; where only this is given, the width follows from the source's shape. An even whole
+        number from 64 to 4096 px. Default: the source's. Wire key ``s``.
+    :param size_if_smaller: What to do where the source's area is below width x height. One of convert,
+        keep_source, fail. Only with ``width`` or ``height``. Default: convert. Wire key ``sopt``.
+    :param fit: How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, fill adds
+        black bars, fit keeps the shape inside the size. Text such as stretch, crop, fill, fit. Only with
+        ``width`` or ``height``. Default: stretch. Wire key ``scaletype``.
+    :param adapt_orientation: Whether width and height are the long and the short side, whatever the source's
+        orientation is. The documentation is unsure of the service's default, so it is always sent with a
+        size. True or false. Only with ``width`` or ``height``. Default: false. Wire key ``arotate``.
+    :param keyframe_interval: Most frames from one keyframe to the next. A whole number from 1 to 100000.
+        Default: 150. Wire key ``g``.
+    :param video_bitrate: Video bit rate. A whole number from 10000 to 100000000 bit/s. Not with ``crf``.
+        Default: constant quality, crf 23. Wire key ``vb``.
+    :param video_bitrate_if_lower: What to do where the source's video bit rate is below video_bitrate. One of
+        convert, keep_source, fail. Only with ``video_bitrate``. Default: convert. Wire key ``vbopt``.
+    :param crf: Constant quality, lower is better; 18 to 38 is usual. A number from 0 to 51. Default: 23. Wire
+        key ``crf``.
+    :param max_bitrate: Maximum bit rate with crf; needs buffer_size. A whole number from 10000 to 100000000
+        bit/s. Only with ``crf``. Default: not documented. Wire key ``maxrate``.
+    :param buffer_size: Rate control buffer with crf. A whole number from 10000 to 200000000 bit. Only with
+        ``crf``. Default: not documented. Wire key ``bufsize``.
+    :param no_audio: Drop the audio. True or false. Default: false. Wire key ``an``.
+    :param sample_rate: Audio sample rate. mp3 up to 48000; opus 8000, 12000, 16000, 24000, 48000; ac3 32000,
+        44100, 48000; amr 8000, 16000. A whole number from 8000 to 96000 Hz. Default: the source's. Wire key
+        ``ar``.
+    :param channels: Audio channels. mp3 up to 2; ac3 up to 6; amr 1. A whole number from 1 to 8. Default: the
+        source's. Wire key ``ac``.
+    :param audio_quality: Audio quality, higher is better. A whole number from 0 to 100. Not with
+        ``audio_bitrate``. Default: not documented. Wire key ``aq``.
+    :param audio_bitrate: Audio bit rate. A whole number from 1000 to 10000000 bit/s. Default: not documented.
+        Wire key ``ab``.
+    :param audio_bitrate_if_lower: What to do where the source's audio bit rate is below audio_bitrate. One of
+        convert, keep_source, fail. Only with ``audio_bitrate``. Default: convert. Wire key ``abopt``.
+    :param bit_depth: Audio bit depth, 16 or 24; flac only. A whole number from 16 to 24 bit. Default: not
+        documented. Wire key ``adepth``.
+    :param no_subtitles: Drop the subtitles. True or false. Default: false. Wire key ``sn``.
+    :param narrowband_hd: Narrowband HD: fewer bits at the same visual quality. h264 or h265 in yuv420p only
+        (described by IMM, not by the OSS page). True or false. Default: false. Wire key ``videoslim``.
+    :param extra_params: wire keys and values, text or numbers, that are added as they are, for what this
+        package does not know. Default: none.
+    :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
+        other, with a warning. Default: they are errors.
+    :raises ProcessError: names every wrong argument, its value and what is allowed.
+    """
 
     operation = "video/convert"
     parameters = VideoConvertParameters
+    page = "https://www.alibabacloud.com/help/en/oss/user-guide/video-transcoding"
+    outputs = "one object"
+
+    def __init__(  # made by python -m tests.generate
+        self,
+        *,
+        container: Literal[
+            "mp4",
+            "mkv",
+            "mov",
+            "asf",
+            "avi",
+            "mxf",
+            "ts",
+            "flv",
+            "webm",
+            "mp3",
+            "aac",
+            "flac",
+            "oga",
+            "ac3",
+            "opus",
+            "amr",
+        ]
+        | str,
+        start: float | timedelta | str | None = None,
+        duration: float | timedelta | str | None = None,
+        no_video: bool | Literal[0, 1] | str | None = None,
+        video_codec: Literal["copy", "h264", "h265", "vp9"] | str | None = None,
+        audio_codec: Literal["copy", "mp3", "aac", "flac", "vorbis", "ac3", "opus", "amr", "pcm"]
+        | str
+        | None = None,
+        frame_rate: float | str | None = None,
+        frame_rate_if_lower: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        pixel_format: Literal[
+            "yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuva420p"
+        ]
+        | str
+        | None = None,
+        width: int | str | None = None,
+        height: int | str | None = None,
+        size_if_smaller: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        fit: Literal["stretch", "crop", "fill", "fit"] | str | None = None,
+        adapt_orientation: bool | Literal[0, 1] | str | None = None,
+        keyframe_interval: int | str | None = None,
+        video_bitrate: int | str | None = None,
+        video_bitrate_if_lower: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        crf: float | str | None = None,
+        max_bitrate: int | str | None = None,
+        buffer_size: int | str | None = None,
+        no_audio: bool | Literal[0, 1] | str | None = None,
+        sample_rate: int | str | None = None,
+        channels: int | str | None = None,
+        audio_quality: int | str | None = None,
+        audio_bitrate: int | str | None = None,
+        audio_bitrate_if_lower: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        bit_depth: int | str | None = None,
+        no_subtitles: bool | Literal[0, 1] | str | None = None,
+        narrowband_hd: bool | Literal[0, 1] | str | None = None,
+        extra_params: Mapping[str, str | float] | None = None,
+        allow_ignored: bool = False,
+    ) -> None:
+        super().__init__(
+            container=container,
+            start=start,
+            duration=duration,
+            no_video=no_video,
+            video_codec=video_codec,
+            audio_codec=audio_codec,
+            frame_rate=frame_rate,
+            frame_rate_if_lower=frame_rate_if_lower,
+            pixel_format=pixel_format,
+            width=width,
+            height=height,
+            size_if_smaller=size_if_smaller,
+            fit=fit,
+            adapt_orientation=adapt_orientation,
+            keyframe_interval=keyframe_interval,
+            video_bitrate=video_bitrate,
+            video_bitrate_if_lower=video_bitrate_if_lower,
+            crf=crf,
+            max_bitrate=max_bitrate,
+            buffer_size=buffer_size,
+            no_audio=no_audio,
+            sample_rate=sample_rate,
+            channels=channels,
+            audio_quality=audio_quality,
+            audio_bitrate=audio_bitrate,
+            audio_bitrate_if_lower=audio_bitrate_if_lower,
+            bit_depth=bit_depth,
+            no_subtitles=no_subtitles,
+            narrowband_hd=narrowband_hd,
+            extra_params=extra_params,
+            allow_ignored=allow_ignored,
+        )
 
     def errors(self) -> Iterator[str]:
         """Yield settings that the codecs cannot hold."""
@@ -268,31 +461,182 @@ class VideoConvert(_Encoding):
             if self.get("pixel_format", "yuv420p") != "yuv420p":
                 yield "narrowband_hd is only allowed with pixel_format='yuv420p'"
 
-    def warnings(self) -> Iterator[str]:
-        """Yield arguments that a copied or dropped stream makes the service ignore."""
-        yield from super().warnings()
-        for kind, fields, dropped in (
-            ("video", _VideoEncoding, self.get("no_video") or self.values["container"] in AUDIO_CONTAINERS),
-            ("audio", AudioEncoding, self.get("no_audio")),
-        ):
-            # adapt_orientation is there by itself with every size.
-            idle = [n for n in fields.__annotations__ if n in self.values and n != "adapt_orientation"]
-            if idle and dropped:
-                yield f"{', '.join(idle)} will be ignored: the result has no {kind}"
-            elif (
-                idle
-                and self.get(f"{kind}_codec", "copy") == "copy"
-                and self.values["container"] not in AUDIO_CONTAINERS
-            ):
-                yield f"{', '.join(idle)} will be ignored: set {kind}_codec, by default the {kind} is copied"
-
 
 class VideoConcat(_Encoding):
-    """Merge videos into one; at most 11 with the source."""
+    """Merge videos into one; at most 11 with the source.
+
+    The arguments are all of VideoConvert, except no_video and narrowband_hd, and those that name the further
+    videos. Both codecs are required, and none can be copied.
+
+    Source: https://www.alibabacloud.com/help/en/oss/user-guide/video-stitching
+
+    :param container: Container of the result; the audio ones hold no video. One of mp4, mkv, mov, asf, avi,
+        mxf, ts, flv, webm, mp3, aac, flac, oga, ac3, opus, amr. Required. Wire key ``f``.
+    :param start: Where to begin in the source. Seconds or a timedelta from 0 to 1000000000 s. Default: the
+        beginning. Wire key ``ss``.
+    :param duration: How much to process; 0 means to the end. Seconds or a timedelta from 0 to 1000000000 s.
+        Default: to the end. Wire key ``t``.
+    :param video_codec: Video codec; merging cannot copy. Text such as h264, h265, vp9. Required. Wire key
+        ``vcodec``.
+    :param audio_codec: Audio codec; merging cannot copy. Text such as mp3, aac, flac, vorbis, ac3, opus, amr,
+        pcm. Required. Wire key ``acodec``.
+    :param frame_rate: Frame rate. A number above 0 to 240 fps. Default: the source's. Wire key ``fps``.
+    :param frame_rate_if_lower: What to do where the source's frame rate is below frame_rate. One of convert,
+        keep_source, fail. Only with ``frame_rate``. Default: convert. Wire key ``fpsopt``.
+    :param pixel_format: Pixel format; yuva420p only with vp9. Text such as yuv420p, yuv422p, yuv444p,
+        yuv420p10le, yuv422p10le, yuv444p10le, yuva420p. Default: the source's. Wire key ``pixfmt``.
+    :param width: Width; where only this is given, the height follows from the source's shape. An even whole
+        number from 64 to 4096 px. Default: the source's. Wire key ``s``.
+    :param height: Height; where only this is given, the width follows from the source's shape. An even whole
+        number from 64 to 4096 px. Default: the source's. Wire key ``s``.
+    :param size_if_smaller: What to do where the source's area is below width x height. One of convert,
+        keep_source, fail. Only with ``width`` or ``height``. Default: convert. Wire key ``sopt``.
+    :param fit: How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, fill adds
+        black bars, fit keeps the shape inside the size. Text such as stretch, crop, fill, fit. Only with
+        ``width`` or ``height``. Default: stretch. Wire key ``scaletype``.
+    :param adapt_orientation: Whether width and height are the long and the short side, whatever the source's
+        orientation is. The documentation is unsure of the service's default, so it is always sent with a
+        size. True or false. Only with ``width`` or ``height``. Default: false. Wire key ``arotate``.
+    :param keyframe_interval: Most frames from one keyframe to the next. A whole number from 1 to 100000.
+        Default: 150. Wire key ``g``.
+    :param video_bitrate: Video bit rate. A whole number from 10000 to 100000000 bit/s. Not with ``crf``.
+        Default: constant quality, crf 23. Wire key ``vb``.
+    :param video_bitrate_if_lower: What to do where the source's video bit rate is below video_bitrate. One of
+        convert, keep_source, fail. Only with ``video_bitrate``. Default: convert. Wire key ``vbopt``.
+    :param crf: Constant quality, lower is better; 18 to 38 is usual. A number from 0 to 51. Default: 23. Wire
+        key ``crf``.
+    :param max_bitrate: Maximum bit rate with crf; needs buffer_size. A whole number from 10000 to 100000000
+        bit/s. Only with ``crf``. Default: not documented. Wire key ``maxrate``.
+    :param buffer_size: Rate control buffer with crf. A whole number from 10000 to 200000000 bit. Only with
+        ``crf``. Default: not documented. Wire key ``bufsize``.
+    :param no_audio: Drop the audio. True or false. Default: false. Wire key ``an``.
+    :param sample_rate: Audio sample rate. mp3 up to 48000; opus 8000, 12000, 16000, 24000, 48000; ac3 32000,
+        44100, 48000; amr 8000, 16000. A whole number from 8000 to 96000 Hz. Default: the source's. Wire key
+        ``ar``.
+    :param channels: Audio channels. mp3 up to 2; ac3 up to 6; amr 1. A whole number from 1 to 8. Default: the
+        source's. Wire key ``ac``.
+    :param audio_quality: Audio quality, higher is better. A whole number from 0 to 100. Not with
+        ``audio_bitrate``. Default: not documented. Wire key ``aq``.
+    :param audio_bitrate: Audio bit rate. A whole number from 1000 to 10000000 bit/s. Default: not documented.
+        Wire key ``ab``.
+    :param audio_bitrate_if_lower: What to do where the source's audio bit rate is below audio_bitrate. One of
+        convert, keep_source, fail. Only with ``audio_bitrate``. Default: convert. Wire key ``abopt``.
+    :param bit_depth: Audio bit depth, 16 or 24; flac only. A whole number from 16 to 24 bit. Default: not
+        documented. Wire key ``adepth``.
+    :param no_subtitles: Drop the subtitles. True or false. Default: false. Wire key ``sn``.
+    :param align: Position, counted from 0 in play order, of the object whose properties the result has by
+        default. A whole number from 0 to 10. Default: 0. Wire key ``align``.
+    :param before: Objects that play before the source, in this order. A list of up to 10 objects, each a key
+        or {object: key, start: seconds, duration: seconds} of which only the object is required (a list that
+        a template makes needs render_template_as_native_obj=True). Default: not documented. Wire key ``pre``.
+    :param after: Objects that play after the source, in this order. A list of up to 10 objects, each a key or
+        {object: key, start: seconds, duration: seconds} of which only the object is required (a list that a
+        template makes needs render_template_as_native_obj=True). Default: not documented. Wire key ``sur``.
+    :param extra_params: wire keys and values, text or numbers, that are added as they are, for what this
+        package does not know. Default: none.
+    :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
+        other, with a warning. Default: they are errors.
+    :raises ProcessError: names every wrong argument, its value and what is allowed.
+    """
 
     operation = "video/concat"
     parameters = VideoConcatParameters
+    page = "https://www.alibabacloud.com/help/en/oss/user-guide/video-stitching"
+    outputs = "one object"
     segment_fields = (("before", "pre"), ("after", "sur"))
+
+    def __init__(  # made by python -m tests.generate
+        self,
+        *,
+        container: Literal[
+            "mp4",
+            "mkv",
+            "mov",
+            "asf",
+            "avi",
+            "mxf",
+            "ts",
+            "flv",
+            "webm",
+            "mp3",
+            "aac",
+            "flac",
+            "oga",
+            "ac3",
+            "opus",
+            "amr",
+        ]
+        | str,
+        start: float | timedelta | str | None = None,
+        duration: float | timedelta | str | None = None,
+        video_codec: Literal["h264", "h265", "vp9"] | str,
+        audio_codec: Literal["mp3", "aac", "flac", "vorbis", "ac3", "opus", "amr", "pcm"] | str,
+        frame_rate: float | str | None = None,
+        frame_rate_if_lower: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        pixel_format: Literal[
+            "yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuva420p"
+        ]
+        | str
+        | None = None,
+        width: int | str | None = None,
+        height: int | str | None = None,
+        size_if_smaller: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        fit: Literal["stretch", "crop", "fill", "fit"] | str | None = None,
+        adapt_orientation: bool | Literal[0, 1] | str | None = None,
+        keyframe_interval: int | str | None = None,
+        video_bitrate: int | str | None = None,
+        video_bitrate_if_lower: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        crf: float | str | None = None,
+        max_bitrate: int | str | None = None,
+        buffer_size: int | str | None = None,
+        no_audio: bool | Literal[0, 1] | str | None = None,
+        sample_rate: int | str | None = None,
+        channels: int | str | None = None,
+        audio_quality: int | str | None = None,
+        audio_bitrate: int | str | None = None,
+        audio_bitrate_if_lower: Literal["convert", "keep_source", "fail", 0, 1, 2] | str | None = None,
+        bit_depth: int | str | None = None,
+        no_subtitles: bool | Literal[0, 1] | str | None = None,
+        align: int | str | None = None,
+        before: Sequence[Clip | str] | None = None,
+        after: Sequence[Clip | str] | None = None,
+        extra_params: Mapping[str, str | float] | None = None,
+        allow_ignored: bool = False,
+    ) -> None:
+        super().__init__(
+            container=container,
+            start=start,
+            duration=duration,
+            video_codec=video_codec,
+            audio_codec=audio_codec,
+            frame_rate=frame_rate,
+            frame_rate_if_lower=frame_rate_if_lower,
+            pixel_format=pixel_format,
+            width=width,
+            height=height,
+            size_if_smaller=size_if_smaller,
+            fit=fit,
+            adapt_orientation=adapt_orientation,
+            keyframe_interval=keyframe_interval,
+            video_bitrate=video_bitrate,
+            video_bitrate_if_lower=video_bitrate_if_lower,
+            crf=crf,
+            max_bitrate=max_bitrate,
+            buffer_size=buffer_size,
+            no_audio=no_audio,
+            sample_rate=sample_rate,
+            channels=channels,
+            audio_quality=audio_quality,
+            audio_bitrate=audio_bitrate,
+            audio_bitrate_if_lower=audio_bitrate_if_lower,
+            bit_depth=bit_depth,
+            no_subtitles=no_subtitles,
+            align=align,
+            before=before,
+            after=after,
+            extra_params=extra_params,
+            allow_ignored=allow_ignored,
+        )
 
     def errors(self) -> Iterator[str]:
         """Yield what merging cannot do, and a wrong number of objects."""
@@ -302,8 +646,8 @@ class VideoConcat(_Encoding):
             if self.values[name] == "copy":
                 yield f"{name}='copy' is not allowed in a merge: name a codec"
 
-    def warnings(self) -> Iterator[str]:
+    def warnings(self, source: ObjectURI | None = None) -> Iterator[str]:
         """Yield a note where the source's own rate and channels may not fit the result."""
-        yield from super().warnings()
+        yield from super().warnings(source)
         if not {"sample_rate", "channels"} <= self.values.keys() and not self.get("no_audio"):
             yield "a merge can fail where the container does not take the source's rate or channels; set both"

@@ -3,8 +3,21 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from airflow_provider_oss_async.process import ObjectURI, Process, ProcessError, SaveAs
-from airflow_provider_oss_async.process.naming import expand, many_outputs, outputs_of, source_variables
+from airflow_provider_oss_async.process import (
+    DocumentConvert,
+    ObjectURI,
+    Process,
+    ProcessError,
+    SaveAs,
+    VideoSnapshots,
+)
+from airflow_provider_oss_async.process.naming import (
+    expand,
+    many_outputs,
+    outputs_of,
+    source_variables,
+    topic_errors,
+)
 
 from .strategies import any_text
 
@@ -124,6 +137,41 @@ def test_sheets(params: dict[str, str], many: bool) -> None:
     assert many_outputs(process) is many
     assert outputs is not None
     assert outputs.overwrites is many
+
+
+@pytest.mark.parametrize(
+    ("process", "many"),
+    [
+        (saved(SNAPSHOTS, "thumb.jpg", num="1"), False),
+        (saved(SNAPSHOTS, "thumb.jpg", num="2"), True),
+        (saved(PAGES, "page.png", pages="3"), False),
+        (saved(PAGES, "page.png", pages="3-3"), True),
+        (saved(PAGES, "page.png", pages="1,2"), True),
+    ],
+)
+def test_a_limit_of_one_output(process: Process, many: bool) -> None:
+    outputs = outputs_of(process, SOURCE)
+    assert outputs is not None
+    assert outputs.overwrites is many
+
+
+def test_results_that_share_one_key_are_refused() -> None:
+    spec = VideoSnapshots(format="jpg", interval=1)
+    target = ObjectURI("videos", "dest.jpg")
+    with pytest.raises(ProcessError, match=r"target='dest\.jpg': video/snapshots may write several"):
+        spec.to_process(SOURCE, target)
+    with pytest.raises(ProcessError, match="may write several objects"):
+        DocumentConvert(target_format="png").to_process(SOURCE, target)
+    VideoSnapshots(format="jpg", interval=1, allow_ignored=True).to_process(SOURCE, target)
+    VideoSnapshots(format="jpg", count=1).to_process(SOURCE, target)
+    spec.to_process(SOURCE, ObjectURI("videos", "dest_{index}.jpg"))
+
+
+@pytest.mark.parametrize("topic", ["", " ", "None", "a b", "{{ x }}", "t" * 256, [], -0.0, 5, None, object()])
+def test_topics_that_are_no_names(topic: object) -> None:
+    (problem,) = topic_errors(topic, "notify_topic")
+    assert problem.startswith("notify_topic=")
+    assert topic_errors("a-topic_1") == []
 
 
 def test_a_name_with_two_readings_is_not_told() -> None:

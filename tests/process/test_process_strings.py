@@ -80,7 +80,7 @@ REASONS = {
     "is not an operation; the asynchronous ones are": "test-video.mp4/",
     "image/resize cannot run asynchronously": "image/resize",
     "'pages_1': the value is not base64 of UTF-8 text": "pages_1,2",
-    "container is required: expected text such as mp3": "format_mp3",
+    "container is required: expected one of mp3": "format_mp3",
     "'b.mp3' is not a parameter; one is written key_value": "b.mp3",
     "o_ (the target key, required)": "|sys/saveas",
 }

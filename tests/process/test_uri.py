@@ -34,7 +34,13 @@ def test_parse(text: str, bucket: str, key: str) -> None:
         ("", "expected oss://bucket/key or a key"),
         (" \n", "expected oss://bucket/key or a key"),
         (None, "expected oss://bucket/key or a key"),
-        (5, "expected oss://bucket/key or a key"),
+        (5, "render_template_as_native_obj=True turns text such as 2026_01_01 into a number"),
+        (1.5, "render_template_as_native_obj=True"),
+        ("None", "expected oss://bucket/key or a key"),
+        (" None\n", "expected oss://bucket/key or a key"),
+        ("oss://bucket-1/None", "the object key is blank or None"),
+        ("oss://bucket-1/ ", "the object key is blank or None"),
+        ("oss://bucket-1/" + "a" * 3000, "has 3015 characters"),
         (b"oss://bucket-1/a", "expected oss://bucket/key or a key"),
         ("oss://bucket-1", "the object key is empty"),
         ("oss://bucket-1/", "the object key is empty"),
@@ -65,7 +71,8 @@ def test_parse(text: str, bucket: str, key: str) -> None:
 def test_refused(text: object, reason: str) -> None:
     with pytest.raises(ProcessError) as caught:
         ObjectURI.parse(text, name="the_argument")  # type: ignore[arg-type]
-    assert str(caught.value).startswith(f"the_argument={text!r}")
+    shown = repr(text) if len(repr(text)) <= 100 else repr(text)[:100] + "..."
+    assert str(caught.value).startswith(f"the_argument={shown}")
     assert reason in str(caught.value)
 
 

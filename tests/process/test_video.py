@@ -16,6 +16,9 @@ from airflow_provider_oss_async.process import (
     read_specification,
 )
 
+SOURCE, TARGET = ObjectURI("bucket-1", "in.mov"), ObjectURI("bucket-1", "out.mp4")
+VIDEO_COPIED = "would be ignored: set video_codec, without which the video is copied"
+AUDIO_COPIED = "would be ignored: set audio_codec, without which the audio is copied"
 CONCAT: dict[str, Any] = {"container": "mp4", "video_codec": "h264", "audio_codec": "aac"}
 
 
@@ -82,29 +85,59 @@ def test_convert_refuses(arguments: dict[str, Any], problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "warnings"),
+    ("arguments", "ignored"),
     [
         # Left at copy, the service ignores them and makes a copy as large as the source.
-        ({"width": 640, "video_bitrate": 500_000}, ["width, video_bitrate will be ignored: set video_codec"]),
-        ({"video_codec": "copy", "crf": 20}, ["crf will be ignored: set video_codec"]),
-        ({"audio_bitrate": 96_000}, ["audio_bitrate will be ignored: set audio_codec"]),
-        ({"no_video": True, "frame_rate": 25}, ["frame_rate will be ignored: the result has no video"]),
-        ({"container": "mp3", "frame_rate": 25}, ["frame_rate will be ignored: the result has no video"]),
-        ({"no_audio": True, "channels": 2}, ["channels will be ignored: the result has no audio"]),
+        (
+            {"width": 640, "video_bitrate": 500_000},
+            [f"width, video_bitrate {VIDEO_COPIED}"],
+        ),
+        (
+            {"video_codec": "copy", "crf": 20},
+            [f"crf {VIDEO_COPIED}"],
+        ),
+        (
+            {"audio_bitrate": 96_000},
+            [f"audio_bitrate {AUDIO_COPIED}"],
+        ),
+        ({"no_video": True, "frame_rate": 25}, ["frame_rate would be ignored: the result has no video"]),
+        ({"container": "mp3", "frame_rate": 25}, ["frame_rate would be ignored: the result has no video"]),
+        ({"no_audio": True, "channels": 2}, ["channels would be ignored: the result has no audio"]),
+        ({"height": 720}, [f"height {VIDEO_COPIED}"]),
+        (
+            {"no_video": True, "video_codec": "h264"},
+            ["video_codec would be ignored: the result has no video"],
+        ),
+        (
+            {"container": "mp3", "video_codec": "h264", "narrowband_hd": True},
+            ["narrowband_hd, video_codec would be ignored: the result has no video"],
+        ),
+        ({"no_audio": True, "audio_codec": "aac"}, ["audio_codec would be ignored: the result has no audio"]),
+        ({"no_audio": True, "audio_codec": "copy"}, []),
         ({"video_codec": "h264", "width": 640}, []),
         ({"container": "mp3", "audio_bitrate": 96_000}, []),
         ({"start": 5, "no_subtitles": True}, []),
     ],
 )
-def test_convert_warns(arguments: dict[str, Any], warnings: list[str]) -> None:
-    given = list(VideoConvert(**({"container": "mp4"} | arguments)).warnings())
-    assert len(given) == len(warnings)
-    for text, beginning in zip(given, warnings, strict=True):
-        assert text.startswith(beginning)
+def test_what_is_certain_to_be_ignored_is_an_error(arguments: dict[str, Any], ignored: list[str]) -> None:
+    arguments = {"container": "mp4"} | arguments
+    spec = VideoConvert(**arguments, allow_ignored=True)
+    assert [text.partition(" (allow_ignored")[0] for text in spec.ignored()] == ignored
+    assert list(spec.warnings()) == list(spec.ignored())
+    # The service takes it, and so does whoever reads what was sent.
+    assert read_specification(parse_process(spec.to_process(SOURCE, TARGET).encode())) == spec
+    if not ignored:
+        assert VideoConvert(**arguments) == spec
+        return
+    with pytest.raises(ProcessError) as caught:
+        VideoConvert(**arguments)
+    assert list(caught.value.problems) == list(spec.ignored())
+    with pytest.raises(ProcessError):
+        read_specification(spec.to_process(SOURCE, TARGET), allow_ignored=False)
 
 
 def test_orientation_is_always_sent_with_a_size() -> None:
-    assert dict(VideoConvert(container="mp4", height=720).wire_params())["arotate"] == "0"
+    assert dict(VideoConvert(container="mp4", video_codec="h264", height=720).wire_params())["arotate"] == "0"
     assert "arotate" not in dict(VideoConvert(container="mp4").wire_params())
     spec = VideoConcat(**CONCAT, width=720, adapt_orientation=True)
     assert dict(spec.wire_params())["arotate"] == "1"
@@ -160,11 +193,85 @@ def test_every_frame(spec: Any, arguments: dict[str, Any], warned: bool) -> None
     )
 
 
-def test_per_cent_beside_pixels() -> None:
-    (warning,) = VideoSnapshots(format="jpg", interval=1, width=640, height_percent=50).warnings()
-    assert warning.startswith("height_percent will be ignored: a size in pixels is given")
-    (warning,) = VideoSprite(format="jpg", interval=1, tile_width=64, tile_width_percent=50).warnings()
-    assert warning.startswith("tile_width_percent will be ignored")
+@pytest.mark.parametrize(
+    ("spec", "arguments", "ignored"),
+    [
+        (
+            VideoSnapshots,
+            {"width": 640, "height_percent": 50},
+            "height_percent would be ignored: a size in",
+        ),
+        (
+            VideoSnapshots,
+            {"width": 640, "width_percent": 50, "height_percent": 50},
+            "width_percent, height_percent would be ignored: a size in pixels is given, width",
+        ),
+        (VideoSprite, {"tile_width": 64, "tile_width_percent": 50}, "tile_width_percent would be ignored"),
+        (VideoSnapshots, {"fit": "crop"}, "fit would be ignored: no width or height"),
+        (VideoAnimation, {"fit": "crop", "format": "gif"}, "fit would be ignored: no width or height"),
+        (VideoSprite, {"fit": "crop"}, "fit would be ignored: no tile_width or tile_height"),
+    ],
+)
+def test_sizes_that_are_ignored(spec: Any, arguments: dict[str, Any], ignored: str) -> None:
+    arguments = {"format": "jpg", "interval": 1} | arguments
+    with pytest.raises(ProcessError) as caught:
+        spec(**arguments)
+    (problem,) = caught.value.problems
+    assert problem.startswith(ignored)
+    (warning,) = spec(**arguments, allow_ignored=True).warnings()
+    assert warning == problem
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"fit": "crop", "width": 64}, {"fit": "fit", "width_percent": 50}, {"width_percent": 50}]
+)
+def test_sizes_that_are_not_ignored(arguments: dict[str, Any]) -> None:
+    assert not list(VideoSnapshots(format="jpg", interval=1, **arguments).warnings())
+
+
+def test_a_merge_ignores_what_a_dropped_stream_is_given() -> None:
+    with pytest.raises(ProcessError, match="sample_rate would be ignored: the result has no audio"):
+        VideoConcat(**CONCAT, no_audio=True, sample_rate=44_100)
+    # The codecs of a merge are compulsory, so they are no mistake.
+    VideoConcat(**CONCAT, no_audio=True)
+
+
+#: Documented combinations, and what ffmpeg cannot write or nobody could read again.
+HELD = [
+    ("mp4", "h264", "aac", ""),
+    ("mp4", "vp9", "aac", ""),
+    ("mp4", "h265", "opus", ""),
+    ("mkv", "vp9", "amr", ""),
+    ("webm", "vp9", "opus", ""),
+    ("ts", "h264", "aac", ""),
+    ("flv", "h264", "mp3", ""),
+    ("mxf", "h264", "pcm", ""),
+    ("mov", "copy", "copy", ""),
+    ("webm", "copy", "copy", ""),
+    ("mp4", "av1", "aac", ""),
+    ("webm", "h264", "opus", "video_codec='h264' is not allowed with container='webm': it holds vp9"),
+    ("webm", "vp9", "aac", "audio_codec='aac' is not allowed with container='webm': it holds vorbis or opus"),
+    ("ts", "vp9", "aac", "video_codec='vp9' is not allowed with container='ts': it holds h264 or h265"),
+    ("ts", "h264", "pcm", "audio_codec='pcm' is not allowed with container='ts': it holds mp3 or aac"),
+    ("mov", "vp9", "aac", "video_codec='vp9' is not allowed with container='mov'"),
+    ("mp3", None, "aac", "audio_codec='aac' is not allowed with container='mp3': it holds mp3"),
+]
+
+
+@pytest.mark.parametrize(("container", "video", "audio", "problem"), HELD)
+def test_what_a_container_holds(container: str, video: str, audio: str, problem: str) -> None:
+    arguments: dict[str, Any] = {"container": container, "video_codec": video, "audio_codec": audio}
+    if not problem:
+        VideoConvert(**arguments)
+        return
+    with pytest.raises(ProcessError) as caught:
+        VideoConvert(**arguments)
+    (text,) = caught.value.problems
+    assert text.startswith(problem)
+
+
+def test_a_dropped_stream_needs_no_place_in_the_container() -> None:
+    VideoConcat(container="webm", video_codec="vp9", audio_codec="aac", no_audio=True, before=["a"])
 
 
 def test_largest_sheet() -> None:

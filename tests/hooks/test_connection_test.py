@@ -90,7 +90,7 @@ def test_neither(connect: Any, wire: Wire) -> None:
         (403, error("SecondLevelDomainForbidden"), BY_NAME["path_style"].label),
         (403, error("UserDisable"), "suspended"),
         (404, error("NoSuchBucket"), "no such bucket"),
-        (400, error("Strange"), "as told. (HTTP 400, code Strange, request id REQUEST-ID)"),
+        (400, error("Strange"), "as told. (HTTP 400, code Strange, request id R)"),
     ],
 )
 def test_refusals_of_oss(connect: Any, wire: Wire, status: int, body: str, expected: str) -> None:
@@ -202,3 +202,14 @@ def test_missing_connection() -> None:
     good, text = OSSAsyncHook("no_such_connection").test_connection()
     assert not good
     assert "no_such_connection" in text
+
+
+def test_a_custom_domain_is_addressed_without_the_bucket(connect: Any, wire: Wire) -> None:
+    wire.answer = service
+    connect({"proxy": wire.url, "cname": True, "imm_endpoint": wire.url}, host="http://media.example.com")
+    run()
+    (request,) = (request for request in wire.requests if not request.action)
+    assert request.headers["host"] == "media.example.com"
+    assert request.path == "/"
+    # Signed for the bucket all the same.
+    assert "/cn-hangzhou/oss/aliyun_v4_request" in request.headers["authorization"]

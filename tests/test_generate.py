@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.operators.base import OSSSpecificationOperator
 
+FILES = generate.files()
 OPERATORS = list(generate.operators().values())
 
 
-@pytest.mark.parametrize("path", generate.files(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_generated_files_are_current(path: Path) -> None:
-    assert path.read_text("utf-8") == generate.files()[path], f"run {generate.COMMAND}"
+    assert path.read_text("utf-8") == FILES[path], f"run {generate.COMMAND}"
 
 
 def test_every_operation_has_an_operator() -> None:

@@ -398,7 +398,7 @@ def _error(
     source = settings.credential_source
     action = _STS_ACTIONS.get(source, "")
     service = "STS" if action else ""
-    issuer = source
+    issuer: str = source
     if action:
         issuer = f"{source}, by STS at {sts_endpoint(settings.region, settings.network)}"
     elif source == "credentials_uri" and settings.credentials_uri:

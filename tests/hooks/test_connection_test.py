@@ -89,7 +89,7 @@ def test_neither(connect: Any, wire: Wire) -> None:
         (403, error("AccessDenied", "The bucket must be addressed using the specified endpoint."), "region"),
         (403, error("SecondLevelDomainForbidden"), BY_NAME["path_style"].label),
         (403, error("UserDisable"), "suspended"),
-        (404, error("NoSuchBucket"), "no such bucket"),
+        (404, error("NoSuchBucket"), "the bucket's name"),
         (400, error("Strange"), "as told. (HTTP 400, code Strange, request id R)"),
     ],
 )
@@ -109,7 +109,7 @@ def test_refusals_of_oss(connect: Any, wire: Wire, status: int, body: str, expec
     ("status", "code", "message", "expected"),
     [
         (403, "NoPermission", "no", "imm:GetOSSBucketAttachment"),
-        (400, "ResourceNotFound", "The specified resource Attachment is not found.", "not bound"),
+        (400, "ResourceNotFound", "The specified resource Attachment is not found.", "Bind the bucket"),
         (503, "ServiceUnavailable", "later", "ServiceUnavailable"),
     ],
 )

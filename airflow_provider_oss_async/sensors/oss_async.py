@@ -19,17 +19,19 @@ from airflow_provider_oss_async.exceptions import (
     ProcessError,
 )
 from airflow_provider_oss_async.jobs.job import CEILING, OSSJob
-from airflow_provider_oss_async.process.style import TASK_TYPES
+from airflow_provider_oss_async.process import TASK_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal, Unpack
 
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_oss_async.hooks.services import Services
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.jobs.job import Completion
     from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.operators.arguments import SensorArguments
 
 
 class OSSSensedJobFailedError(OSSJobFailedError, AirflowFailException):
@@ -72,25 +74,29 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        job: dict[str, Any] | str,
-        imm_task_type: str | None = None,
-        imm_project: str | None = None,
-        region: str | None = None,
-        oss_conn_id: str = "oss_async_default",
+        job: dict[str, Any] | str | XComArg,
+        imm_task_type: Literal["MediaConvert", "OfficeConversion", "DecodeBlindWatermark"]
+        | str
+        | XComArg
+        | None = None,
+        imm_project: str | XComArg | None = None,
+        region: str | XComArg | None = None,
+        oss_conn_id: str | XComArg = "oss_async_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        completion: str = "imm",
-        **kwargs: Any,
+        completion: Literal["imm", "smq"] | str | XComArg = "imm",
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.job = job
-        self.imm_task_type = imm_task_type
-        self.imm_project = imm_project
-        self.region = region
-        self.oss_conn_id = oss_conn_id
+        # As they are once rendered.
+        self.job = cast("dict[str, Any] | str", job)
+        self.imm_task_type = cast("str | None", imm_task_type)
+        self.imm_project = cast("str | None", imm_project)
+        self.region = cast("str | None", region)
+        self.oss_conn_id = cast("str", oss_conn_id)
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
-        self.completion = completion
+        self.completion = cast("str", completion)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once.
@@ -168,6 +174,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def _following(self, settings: ConnectionSettings) -> Following:
         from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.operators.arguments import SensorArguments
 
         problems = []
         if self.completion not in ("imm", "smq"):

@@ -174,7 +174,6 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def _following(self, settings: ConnectionSettings) -> Following:
         from airflow_provider_oss_async.jobs.waiting import Following
-    from airflow_provider_oss_async.operators.arguments import SensorArguments
 
         problems = []
         if self.completion not in ("imm", "smq"):

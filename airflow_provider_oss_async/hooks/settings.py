@@ -43,7 +43,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "static": ("login", "password"),
     "ram_role_arn": ("login", "password", "role_arn"),
 }
-_URL_FORM = "a host name or URL such as {example}, with a port from 1 to 65535, and without blanks{without}"
+_URL_FORM = "a {kind} such as {example}, with a port from 1 to 65535, and without blanks{without}"
 #: Characters of a wrong value that a message shows.
 _SHOWN = 80
 
@@ -275,10 +275,13 @@ class _Reader:
         scheme, host, port, rest = _parse(value)
         if scheme not in ("http", "https") or not is_host(host) or rest:
             form = _URL_FORM.format(
+                kind="host name or URL",
                 example=f"https://{oss_endpoint('cn-hangzhou')}",
                 without=", user name, path, query or fragment",
             )
-            self._problem(field.name, f"must be {form}")
+            # A user name comes with a password.
+            shown = "" if "@" in value else f", not {value[:_SHOWN]!r}"
+            self._problem(field.name, f"must be {form}{shown}")
             return ""
         if scheme != default_scheme(host) and scheme == "http":
             self.warnings.append(f"{field.title}: {host} is used over http, which anyone in between can read")
@@ -292,7 +295,7 @@ class _Reader:
         # A proxy has no path; a user name may stand in both.
         if wrong or (field.name == "proxy" and rest.strip("@")):
             # The value is not shown: it may hold a password.
-            form = _URL_FORM.format(example="http://proxy.internal:3128", without=" or fragment")
+            form = _URL_FORM.format(kind="URL", example="http://proxy.internal:3128", without=" or fragment")
             self._problem(field.name, f"must be {form}")
         return value
 
@@ -373,16 +376,22 @@ class _Reader:
         region, implied = self._region(values["region"], at_oss)
         network: Network = given or (at_oss.network if at_oss else implied) or "public"
         if given and implied == "internal" != given:
-            self.warnings.append(f"region names the internal endpoint, but network is {given}")
+            self.warnings.append(
+                f"unset network, or correct region: it names the internal endpoint, but network is {given}"
+            )
         for name, official in (("host", at_oss), ("imm_endpoint", at_imm), ("smq_endpoint", at_smq)):
             if official is None:
                 continue
             title = BY_NAME[name].title
             if official.region and region and region != official.region:
-                self.warnings.append(f"region is {region}, but {title} is that of {official.region}")
+                self.warnings.append(
+                    f"correct region or {title}: region is {region}, the endpoint that of {official.region}"
+                )
             of_its_own = name == "host" and official.network != given
             if given and (of_its_own or (official.network == "internal") != (given == "internal")):
-                self.warnings.append(f"network is {given}, but {title} is for the network {official.network}")
+                self.warnings.append(
+                    f"unset network or {title}: network is {given}, the endpoint for {official.network}"
+                )
         values["region"], values["network"] = region, network
         values["oss_endpoint"] = values["oss_endpoint"] or f"https://{oss_endpoint(region, network)}"
         values["imm_endpoint"] = values["imm_endpoint"] or f"https://{imm_endpoint(region, network)}"
@@ -436,7 +445,7 @@ class _Reader:
         values["path_style"] = wanted if isinstance(wanted, bool) else bare and not values["cname"]
         if values["path_style"] and official:
             self.warnings.append(
-                "path_style is true, but OSS answers SecondLevelDomainForbidden to it at its own endpoints"
+                "unset path_style: OSS answers SecondLevelDomainForbidden to it at its own endpoints"
             )
         if values["cname"]:
             if official or is_ip(host):

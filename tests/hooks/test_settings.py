@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk import Connection
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_oss_async.exceptions import OSSConnectionError
 from airflow_provider_oss_async.hooks.connection_fields import EXTRA_FIELDS
@@ -502,3 +506,49 @@ def test_internal_smq_is_http() -> None:
     settings = read({"region": "cn-hangzhou", "smq_endpoint": host, "smq_queue": "q"})
     assert settings.smq_endpoint == f"http://{host}"
     assert settings.warnings == ()
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_URLISH = st.text("aZ0.:/@[]%#?*-_ \u200b影\\\n", max_size=40) | st.sampled_from(
+    ["oss-cn-hangzhou.aliyuncs.com", "https://[::1", "//", "http://a:b@c:1", "[fe80::1%eth0]"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    extra=st.dictionaries(st.sampled_from(sorted(EXTRA_FIELDS)), _JSON | _URLISH, max_size=6),
+    host=st.none() | _URLISH,
+    port=st.none() | st.integers(-1, 70000),
+    login=st.none() | st.text(max_size=20),
+    schema=st.none() | st.text(max_size=20),
+    region=st.none() | _URLISH,
+)
+def test_whatever_a_connection_holds_one_error_comes_of_it(
+    extra: dict[str, Any],
+    host: str | None,
+    port: int | None,
+    login: str | None,
+    schema: str | None,
+    region: str | None,
+) -> None:
+    conn = SimpleNamespace(
+        conn_id="c",
+        conn_type="oss_async",
+        extra={"region": "cn-hangzhou", **extra},
+        host=host,
+        port=port,
+        login=login,
+        password=SECRET,
+        schema=schema,
+    )
+    try:
+        found = read_settings(conn, region=region)
+        assert urlsplit(found.oss_endpoint).hostname
+        said = repr(found)
+    except OSSConnectionError as error:
+        said = str(error)
+    assert SECRET not in said

@@ -1,30 +1,104 @@
 """Everything this package raises on its own account.
 
-All classes hold plain fields and survive pickling, because Airflow carries exceptions across processes
-(the exceptions of the OSS SDK do not). This module imports nothing of the package: every storey may use it.
+All classes hold plain fields and survive pickling, because Airflow carries exceptions across processes (the
+exceptions of the OSS SDK do not). This module imports nothing of the package: every layer may use it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class OSSAsyncError(Exception):
-    """Base class.
+    """Base class. Every field is there on every error, and empty where it is not known.
 
-    :param message: what failed, on which object or job, and what to do about it.
+    :param message: reason and remedy first, then the object, then ids.
+    :param code: error code of the service (str), such as ``"AccessDenied"``; of a failed job its failure
+        code.
+    :param detail: the service's own message (str), at most 800 characters.
+    :param advice: what to do about it (str).
+    :param source: the object that was to be processed (str), ``oss://bucket/key``.
+    :param target: where the result was to go (str), ``oss://bucket/key``.
+    :param job: the submitted job (dict), as :meth:`~airflow_provider_oss_async.jobs.job.OSSJob.to_dict` gives
+        it; empty where none was submitted. A job that is named here has been billed or will be.
+    :param request_id: request id of the service (str), for its support.
+    :param service: ``"OSS"``, ``"IMM"``, ``"SMQ"``, ``"STS"`` or empty.
+    :param action: API action that was called (str), such as ``"GetTask"``.
+    :param status: HTTP status (int), ``None`` if there was no answer.
+    :param ec: the OSS error detail code (str), such as ``"0015-00000101"``
+        (https://www.alibabacloud.com/help/en/oss/user-guide/error-response-2326715).
+    :param retry_after: seconds (float) the service asks to wait, ``None`` if it did not.
     """
 
-    def __init__(self, message: str, **fields: Any) -> None:
+    #: Class name to class, to build an error again from :meth:`to_dict`.
+    _classes: ClassVar[dict[str, type[OSSAsyncError]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        OSSAsyncError._classes[cls.__name__] = cls
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        detail: str = "",
+        advice: str = "",
+        source: str = "",
+        target: str = "",
+        job: Mapping[str, Any] | None = None,
+        request_id: str = "",
+        service: str = "",
+        action: str = "",
+        status: int | None = None,
+        ec: str = "",
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self._fields = fields
+        self.code = code
+        self.detail = detail
+        self.advice = advice
+        self.job = dict(job or {})
+        self.source = source or str(self.job.get("source") or "")
+        self.target = target or str(self.job.get("target") or "")
+        self.request_id = request_id or str(self.job.get("request_id") or "")
+        self.service = service
+        self.action = action
+        self.status = status
+        self.ec = ec
+        self.retry_after = retry_after
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Everything but the message, as JSON natives: what the constructor takes."""
+        return {name: value for name, value in vars(self).items() if name != "message" and name[0] != "_"}
+
+    def replace(self, **changes: Any) -> OSSAsyncError:
+        """Return the same error with other fields; ``message`` is one of them."""
+        message = changes.pop("message", self.message)
+        return _rebuild(type(self), message, {**self.fields, **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as JSON natives: the form in which a trigger hands it on."""
+        return {"class": type(self).__name__, "message": self.message, **self.fields}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OSSAsyncError:
+        """Build again what :meth:`to_dict` wrote; an unknown class becomes :class:`OSSAsyncError`."""
+        fields = dict(data)
+        kind = cls._classes.get(str(fields.pop("class", "")), OSSAsyncError)
+        message = str(fields.pop("message", ""))
+        try:
+            return _rebuild(kind, message, fields)
+        except TypeError:  # written by a version with other fields
+            return OSSAsyncError(message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self._fields)
+        return _rebuild, (type(self), self.message, self.fields)
 
     def __str__(self) -> str:
         return self.message
@@ -34,14 +108,29 @@ def _rebuild(cls: type[OSSAsyncError], message: str, fields: dict[str, Any]) -> 
     return cls(message, **fields)
 
 
+def error_text(reason: str, advice: str = "", **facts: object) -> str:
+    """Return the text of an error: the reason, the remedy, and in brackets the facts that are known.
+
+    :param reason: what went wrong.
+    :param advice: what to do about it; may be empty.
+    :param facts: name to value, in the order to be shown; empty values are left out, and underscores in names
+        become blanks.
+    """
+    known = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value not in ("", None)
+    )
+    sentences = [f"{part.strip().rstrip('.')}." for part in (reason, advice) if part.strip().rstrip(".")]
+    return " ".join([*sentences, f"({known})" if known else ""]).rstrip()
+
+
 class ProcessError(OSSAsyncError, ValueError):
-    """A process string or its parameters are not acceptable; nothing was sent.
+    """An argument, a process string or its parameters are not acceptable; nothing was sent.
 
     :param problems: one sentence per wrong argument.
     """
 
-    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
-        super().__init__(message, problems=tuple(problems))
+    def __init__(self, message: str, *, problems: Sequence[str] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
         self.problems = tuple(problems)
 
 
@@ -49,51 +138,12 @@ class OSSConnectionError(OSSAsyncError, ValueError):
     """An Airflow connection lacks a setting or holds a wrong one; nothing was sent."""
 
 
+class OSSTargetExistsError(OSSAsyncError):
+    """The target exists, and ``if_target_exists="fail"`` was asked for; nothing was submitted."""
+
+
 class OSSServiceError(OSSAsyncError):
-    """A service (OSS, IMM or SMQ) answered with an error.
-
-    :param service: ``"OSS"``, ``"IMM"``, ``"SMQ"`` or ``"STS"``.
-    :param action: what was asked, such as ``"GetTask"``.
-    :param status: HTTP status, ``None`` if there was no answer.
-    :param code: the service's error code, such as ``"AccessDenied"``.
-    :param detail: the service's own message.
-    :param request_id: the service's request id, for support.
-    :param ec: the OSS error detail code (``EC``), such as ``"0015-00000101"``.
-    :param retry_after: seconds the service asks to wait, if it said so.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        service: str,
-        action: str,
-        status: int | None = None,
-        code: str = "",
-        detail: str = "",
-        request_id: str = "",
-        ec: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(
-            message,
-            service=service,
-            action=action,
-            status=status,
-            code=code,
-            detail=detail,
-            request_id=request_id,
-            ec=ec,
-            retry_after=retry_after,
-        )
-        self.service = service
-        self.action = action
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.request_id = request_id
-        self.ec = ec
-        self.retry_after = retry_after
+    """A service (OSS, IMM, SMQ or STS) answered with an error."""
 
 
 class OSSThrottledError(OSSServiceError):
@@ -121,22 +171,11 @@ class OSSSubmitUncertainError(OSSSubmitError):
 
 
 class OSSJobError(OSSAsyncError):
-    """A submitted job did not end well.
-
-    :param job: the job's handle, as :meth:`~airflow_provider_oss_async.jobs.job.OSSJob.to_dict` gives it.
-    :param code: the service's failure code, where there is one.
-    :param detail: the service's failure message, where there is one.
-    """
-
-    def __init__(self, message: str, *, job: dict[str, Any], code: str = "", detail: str = "") -> None:
-        super().__init__(message, job=job, code=code, detail=detail)
-        self.job = job
-        self.code = code
-        self.detail = detail
+    """A submitted job did not end well; ``job`` is its handle."""
 
 
 class OSSJobFailedError(OSSJobError):
-    """The service ran the job and reports that it failed."""
+    """The service ran the job and reports that it failed; ``code`` and ``detail`` are the service's."""
 
 
 class OSSJobLostError(OSSJobError):

@@ -1,17 +1,13 @@
-"""One signed request to IMM or SMQ, and what can come of it: an answer or one of our exceptions."""
+"""HTTP for IMM and SMQ: one request, an answer of bounded size, and the errors that can come of it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_oss_async.exceptions import (
-    OSSConnectionError,
-    OSSServiceError,
-    OSSThrottledError,
-    OSSUnavailableError,
-)
+from airflow_provider_oss_async.clients.errors import Failure, service_error
+from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,25 +16,44 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.clients.credentials import Credentials
 
-#: Characters of a foreign text (a message of the service, a network error) that go into an exception.
-_QUOTE_LIMIT = 800
-
-#: Advice for refusals that have to do with the signature and not with rights, by the beginning of the code.
-_SIGNATURE_ADVICE = (
-    (("InvalidAccessKeyId",), "The access key id does not exist or is disabled."),
-    (("SignatureDoesNotMatch", "IncompleteSignature"), "Check the access key secret."),
-    (("InvalidSecurityToken", "SecurityTokenExpired"), "The security token is wrong or has expired."),
-    (
-        ("InvalidTimeStamp", "IllegalTimestamp", "TimeExpired", "InvalidDateHeader"),
-        "Check this machine's clock.",
-    ),
-)
+#: Bytes of one answer that are read at most. The largest known answer, a page of 1,000 keys, has about 2 MB.
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
-def refuses_credentials(error: OSSServiceError) -> bool:
-    """Whether the keys or their rights were refused; wrong signatures come with 400 and 404 too."""
-    codes = tuple(code for codes, _ in _SIGNATURE_ADVICE for code in codes)
-    return error.status in (401, 403) or error.code.startswith(codes)
+def open_session(*, max_answer_bytes: int = MAX_ANSWER_BYTES, **options: Any) -> aiohttp.ClientSession:
+    """Return an HTTP session whose answers have a bounded size, for our own clients and for the SDK's.
+
+    Nothing is decompressed: no compressed answer is asked for, and one that comes all the same could grow
+    without bound.
+
+    :param max_answer_bytes: larger answers are broken off, as a payload error.
+    :param options: of :class:`aiohttp.ClientSession`.
+    """
+    import aiohttp
+
+    class BoundedResponse(aiohttp.ClientResponse):
+        async def read(self) -> bytes:
+            if self._body is None:
+                chunks: list[bytes] = []
+                size = 0
+                async for chunk in self.content.iter_any():
+                    size += len(chunk)
+                    if size > max_answer_bytes:
+                        self.close()
+                        raise aiohttp.ClientPayloadError(
+                            f"the answer is larger than {max_answer_bytes} bytes"
+                        )
+                    chunks.append(chunk)
+                self._body = b"".join(chunks)
+            return self._body
+
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        response_class=BoundedResponse,
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
+        **options,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,8 @@ class Endpoint:
         :raises OSSConnectionError: it is none of these.
         """
         found = re.fullmatch(
-            r"(?:(https?)://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?/?", text.strip()
+            r"(?:(https?)://)?([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,64}\])(:[0-9]{1,5})?/?",
+            text.strip(),
         )
         if found is None:
             raise OSSConnectionError(
@@ -150,60 +166,32 @@ class Call:
                 return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
         except TimeoutError:
             failure = self.unavailable(f"no answer from {URL(url).host} within {timeout:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            # An error of the proxy quotes the proxy's address, with user name and password.
-            text = re.sub(r"//[^/\s]*@", "//***@", str(error))
-            failure = self.unavailable(f"{type(error).__name__} at {URL(url).host}: {text}")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = self.unavailable(f"{type(error).__name__} at {URL(url).host}: {error}")
         # Outside the handlers, so that the original text is not chained to this one.
         raise failure
 
-    def unavailable(self, reason: str, answer: Answer | None = None) -> OSSUnavailableError:
+    def unavailable(self, reason: str, answer: Answer | None = None) -> OSSServiceError:
         """Return the error for an answer that did not come, or is not the service's."""
-        reason = self._quote(reason)
-        return OSSUnavailableError(
-            f"{self.service} {self.action} for {self.subject} got no usable answer: {reason.rstrip('.')}.",
-            service=self.service,
-            action=self.action,
-            status=answer.status if answer else None,
-            detail=reason,
-        )
+        return self._error(Failure(self.service, status=answer.status if answer else None, detail=reason))
 
-    def error(
-        self, answer: Answer, *, code: str, detail: str, request_id: str, advice: str = ""
-    ) -> OSSServiceError:
+    def error(self, answer: Answer, *, code: str, detail: str, request_id: str) -> OSSServiceError:
         """Return the error that an answer other than 2xx stands for.
 
         :param code: the service's error code; empty if the body was not the service's.
         :param detail: the service's message.
-        :param advice: what to do about it; a refused signature has its own.
         """
-        throttled = answer.status == 429 or code.startswith("Throttling") or answer.retry_after is not None
-        if not code and not throttled:
-            return self.unavailable(f"HTTP {answer.status} with a body that is not {self.service}'s", answer)
-        for prefixes, text in _SIGNATURE_ADVICE:
-            if code.startswith(prefixes):
-                advice = text
-        kind = OSSServiceError
-        if throttled:
-            kind, advice = OSSThrottledError, "Too many requests: ask less often."
-        elif not 400 <= answer.status < 500:
-            kind, advice = OSSUnavailableError, ""
-        detail = self._quote(detail)
-        message = (
-            f"{self.service} {self.action} for {self.subject} was answered with HTTP {answer.status} "
-            f"{code or 'without a code'}: {detail.rstrip('.') or 'no message'} "
-            f"(request id {request_id or 'unknown'})."
-        )
-        return kind(
-            f"{message} {advice}".rstrip(),
-            service=self.service,
-            action=self.action,
-            status=answer.status,
-            code=code,
-            detail=detail,
-            request_id=request_id,
-            retry_after=answer.retry_after,
+        return self._error(
+            Failure(
+                self.service,
+                status=answer.status,
+                code=code,
+                detail=detail,
+                request_id=request_id,
+                retry_after=answer.retry_after,
+                authentic=bool(code) and not 200 <= answer.status < 400,
+            )
         )
 
-    def _quote(self, text: str) -> str:
-        return self.credentials.redact(text)[:_QUOTE_LIMIT].strip()
+    def _error(self, failure: Failure) -> OSSServiceError:
+        return service_error(failure, action=self.action, subject=self.subject, credentials=self.credentials)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 from uuid import uuid4
 
+from airflow_provider_oss_async.clients.errors import redact
 from airflow_provider_oss_async.clients.http import Answer, Call, Endpoint
 
 if TYPE_CHECKING:
@@ -69,40 +69,6 @@ class TaskInfo:
     definition: str = ""
 
 
-#: Kinds of things IMM may not find.
-MissingResource = Literal["task", "project", "attachment"]
-
-_MISSING_ADVICE: dict[MissingResource, str] = {
-    "task": "IMM keeps tasks for 7 days, and finds them only under their own project and task type.",
-    "project": "The IMM project does not exist, or the endpoint is that of another region.",
-    "attachment": "The bucket is not bound to an IMM project of this region: bind it, or name the project.",
-}
-
-
-def missing_resource(error: OSSServiceError) -> MissingResource | None:
-    """Return what IMM did not find, or ``None`` if the error says something else."""
-    return _missing(error.code, error.detail) if error.service == "IMM" else None
-
-
-def is_task_not_found(error: OSSServiceError) -> bool:
-    """Whether IMM does not know the task: not yet, no more (after 7 days), or elsewhere."""
-    return missing_resource(error) == "task"
-
-
-def _missing(code: str, detail: str) -> MissingResource | None:
-    """Return the kind of resource that an error is about.
-
-    IMM answers HTTP 400 with the code ``ResourceNotFound`` and names the kind only in the message
-    (https://www.alibabacloud.com/help/en/imm/developer-reference/error-handling-1). The kind named first
-    counts: behind it there may be a name, and a project may well be called ``my-task``.
-    """
-    if code.partition(".")[0] != "ResourceNotFound":
-        return None
-    text = f"{code} {detail}".lower()
-    places = {kind: found.start() for kind in _MISSING_ADVICE if (found := re.search(rf"\b{kind}", text))}
-    return min(places, key=places.__getitem__, default=None)
-
-
 def sign(
     method: str,
     host: str,
@@ -141,14 +107,15 @@ def encode_query(parameters: Mapping[str, str]) -> str:
 
 
 class IMMClient:
-    """Asks IMM about tasks. Every method sends one request; retrying is left to the caller.
+    """Calls IMM about tasks. Every method sends one request; retrying is left to the caller.
 
     What the methods raise:
 
     - :class:`~airflow_provider_oss_async.exceptions.OSSThrottledError`: ask later.
     - :class:`~airflow_provider_oss_async.exceptions.OSSUnavailableError`: no usable answer, ask again.
     - :class:`~airflow_provider_oss_async.exceptions.OSSServiceError`: refused. ``status`` is 403 where a
-      right is missing; :func:`missing_resource` says what was not found. The rest are wrong settings.
+      right is missing; ``clients.errors.missing_resource`` says what was not found. The rest are wrong
+      settings.
 
     :param session: shared by many clients, and not closed here.
     :param endpoint: host or URL, see :func:`imm_endpoint`.
@@ -179,9 +146,11 @@ class IMMClient:
         https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-gettask
         """
         subject = f"task {task_id} ({task_type}) of project {project}"
-        call, data = await self._ask(
+        call, data = await self._call(
             "GetTask", subject, {"ProjectName": project, "TaskType": task_type, "TaskId": task_id}
         )
+        if data.get("TaskId", task_id) != task_id:
+            raise call.unavailable("the answer is about another task")
         return _task(call, {"TaskId": task_id, "TaskType": task_type, **data})
 
     async def list_tasks(
@@ -229,7 +198,7 @@ class IMMClient:
             parameters["Status"] = status
         if next_token:
             parameters["NextToken"] = next_token
-        call, data = await self._ask("ListTasks", f"project {project}", parameters)
+        call, data = await self._call("ListTasks", f"project {project}", parameters)
         tasks = data.get("Tasks") or []
         if not isinstance(tasks, list):
             raise call.unavailable("the answer holds no list of tasks")
@@ -240,7 +209,7 @@ class IMMClient:
 
         https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-getossbucketattachment
         """
-        call, data = await self._ask("GetOSSBucketAttachment", f"bucket {bucket}", {"OSSBucket": bucket})
+        call, data = await self._call("GetOSSBucketAttachment", f"bucket {bucket}", {"OSSBucket": bucket})
         project = _text(data, "ProjectName")
         if not project:
             raise call.unavailable("the answer names no project")
@@ -251,14 +220,14 @@ class IMMClient:
 
         https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-getdecodeblindwatermarkresult
         """
-        _, data = await self._ask(
+        _, data = await self._call(
             "GetDecodeBlindWatermarkResult",
             f"task {task_id} of project {project}",
             {"ProjectName": project, "TaskType": "DecodeBlindWatermark", "TaskId": task_id},
         )
         return _text(data, "Content")
 
-    async def _ask(
+    async def _call(
         self, action: str, subject: str, parameters: dict[str, str]
     ) -> tuple[Call, dict[str, Any]]:
         credentials = await self._credentials()
@@ -290,18 +259,11 @@ class IMMClient:
 
 
 def _refusal(call: Call, answer: Answer, data: dict[str, Any]) -> OSSServiceError:
-    code = _text(data, "Code")
-    detail = _text(data, "Message")
-    missing = _missing(code, detail)
-    advice = _MISSING_ADVICE[missing] if missing else ""
-    if answer.status == 403:
-        advice = f"Grant the RAM action imm:{call.action} to access key {call.credentials.access_key_id}."
     return call.error(
         answer,
-        code=code,
-        detail=detail,
+        code=_text(data, "Code"),
+        detail=_text(data, "Message"),
         request_id=_text(data, "RequestId") or answer.headers.get("x-acs-request-id", ""),
-        advice=advice,
     )
 
 
@@ -312,8 +274,9 @@ def _task(call: Call, data: Any) -> TaskInfo:
         task_id=_text(data, "TaskId"),
         task_type=_text(data, "TaskType"),
         status=_text(data, "Status"),
-        code=_text(data, "Code"),
-        message=_text(data, "Message"),
+        # These go into events and exceptions: cut here, and redacted there.
+        code=redact(_text(data, "Code"))[:200],
+        message=redact(_text(data, "Message")),
         start_time=_text(data, "StartTime"),
         end_time=_text(data, "EndTime"),
         event_id=_text(data, "EventId"),
@@ -323,7 +286,7 @@ def _task(call: Call, data: Any) -> TaskInfo:
 
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
-    return value if isinstance(value, str) else ""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

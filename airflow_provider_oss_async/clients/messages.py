@@ -1,4 +1,4 @@
-"""Completion messages: what IMM publishes when a task has ended.
+"""Completion messages: what IMM publishes to an SMQ topic when a task has ended.
 
 Documented for ``MediaConvert`` alone ("Asynchronous notification message format",
 https://help.aliyun.com/zh/imm/developer-reference/asynchronous-notification-format). Whether the body is
@@ -18,8 +18,8 @@ _MAX_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
-    """The news that a task has ended.
+class CompletionMessage:
+    """A message of IMM that a task has ended.
 
     :param status: as given, such as ``Succeeded`` or ``Failed``.
     :param code: failure code; empty if not given.
@@ -35,7 +35,7 @@ class Completion:
     outputs: tuple[str, ...] = ()
 
 
-def parse_completion(body: bytes) -> Completion | None:
+def parse_completion_message(body: bytes) -> CompletionMessage | None:
     """Read the body of a queue message.
 
     Understood are the task's content alone, IMM's envelope around it (``content`` as an object or as text),
@@ -56,13 +56,13 @@ def parse_completion(body: bytes) -> Completion | None:
     return None
 
 
-def _completion(data: dict[str, Any]) -> Completion | None:
+def _completion(data: dict[str, Any]) -> CompletionMessage | None:
     if not data["TaskId"] or not data["Status"]:
         return None
     task_type, code, message = (
         value if isinstance(value, str) else "" for value in map(data.get, ("TaskType", "Code", "Message"))
     )
-    return Completion(
+    return CompletionMessage(
         task_id=data["TaskId"],
         task_type=task_type,
         status=data["Status"],

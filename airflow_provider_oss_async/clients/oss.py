@@ -1,79 +1,34 @@
-"""What the other modules need of OSS besides submitting: telling its errors apart, and looking at objects."""
+"""Asynchronous client for what is needed of OSS: submitting a process, and reading what objects there are.
+
+It wraps the asynchronous client of the OSS SDK, which cannot wait for credentials: it asks for them on the
+event loop. So they are loaded here, before every request.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_oss_async.exceptions import OSSServiceError, OSSThrottledError, OSSUnavailableError
+from airflow_provider_oss_async.clients.errors import Failure, sdk_failure, service_error
+from airflow_provider_oss_async.exceptions import OSSServiceError
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
 
     from alibabacloud_oss_v2.aio import AsyncClient
 
-#: What to do about the service's answers that people meet; the first match of code and message part wins.
-_ADVICE = (
-    (
-        "Imm Client",
-        "Attachment",
-        "Bind the bucket to an IMM project of its region (AttachOSSBucket, or the console).",
-    ),
-    ("Imm Client", "Route", "The service does not offer this operation asynchronously."),
-    ("Imm Client", "InvalidArgument", "Correct the parameter the message names."),
-    (
-        "AccessDenied",
-        "",
-        "The caller needs oss:GetObject, oss:PostProcessTask, oss:ProcessImm and oss:PutObject.",
-    ),
-    ("SignatureDoesNotMatch", "", "The access key secret is wrong (the connection's password)."),
-    (
-        "InvalidAccessKeyId",
-        "",
-        "The access key id is wrong, or its security token is missing or has expired.",
-    ),
-    ("SecurityTokenExpired", "", "The security token has expired; ask for a new one."),
-    ("InvalidSecurityToken", "", "The security token is wrong or does not belong to the access key."),
-    ("RequestTimeTooSkewed", "", "The clock of this machine is wrong by more than 15 minutes."),
-    ("NoSuchBucket", "", "Check the bucket's name and the connection's region and endpoint."),
-    ("NoSuchKey", "", "Check the object's key; is the task that writes it upstream?"),
-)
-#: What the SDK or aiohttp raise before anything of the request is on the wire (see the tests for each).
-_BEFORE_SENDING = (
-    "BucketNameInvalidError",
-    "ObjectNameInvalidError",
-    "ParamInvalidError",
-    "ParamNullError",
-    "ParamNullOrEmptyError",
-    "ParamRequiredError",
-    "SerializationError",
-    "CredentialsBaseError",
-    "ClientConnectorError",
-    "ConnectionTimeoutError",
-    "InvalidURL",
-    # Ours, out of the credentials provider.
-    "OSSConnectionError",
-)
+    from airflow_provider_oss_async.clients.credentials import Credentials, CredentialsSource
+    from airflow_provider_oss_async.process.pattern import KeyPattern
 
+T = TypeVar("T")
 
-def root_cause(error: BaseException) -> BaseException:
-    """Return what the SDK's wrappers are wrapped around."""
-    while callable(unwrap := getattr(error, "unwrap", None)) and isinstance(inner := unwrap(), BaseException):
-        error = inner
-    return error
-
-
-def was_never_sent(cause: BaseException) -> bool:
-    """Return whether an error shows that nothing of the request was sent."""
-    return any(kind.__name__ in _BEFORE_SENDING for kind in type(cause).__mro__)
-
-
-def advice(code: str, detail: str) -> str:
-    """Return what to do about an answer of the service; empty if that is not known."""
-    return next((text for wanted, part, text in _ADVICE if code == wanted and part in detail), "")
+#: Pages of 1,000 keys that one listing reads at most.
+MAX_PAGES = 1000
+#: Seconds for one request as a whole; the SDK itself limits single reads only.
+REQUEST_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,96 +36,227 @@ class ObjectState:
     """What tells one version of an object from another.
 
     :param etag: entity tag.
-    :param modified: last modification in epoch seconds (the service's clock, resolution one second).
+    :param modified: last modification in epoch seconds (the service's clock, resolution one second); 0 where
+        the answer does not say it.
     :param version: version id, empty in a bucket without versioning.
+    :param size: size in bytes; -1 where the answer does not say it.
     """
 
     etag: str = ""
     modified: float = 0.0
     version: str = ""
+    size: int = -1
 
 
-async def head(oss: AsyncClient, bucket: str, key: str) -> ObjectState | None:
-    """Return the state of an object, ``None`` if there is none.
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """One object of a listing.
 
-    :raises OSSServiceError: the service refused for another reason.
-    :raises OSSUnavailableError: no usable answer.
+    :param key: its key.
+    :param size: in bytes.
+    :param modified: last modification in epoch seconds; 0 where the answer does not say it.
+    :param storage_class: such as ``Standard``.
     """
-    from alibabacloud_oss_v2.models import HeadObjectRequest
 
-    try:
-        result = await _call(
-            oss.head_object(HeadObjectRequest(bucket, key)), "HeadObject", f"oss://{bucket}/{key}"
+    key: str
+    size: int
+    modified: float
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessAnswer:
+    """What OSS answers to a submitted process.
+
+    :param task_id: id of the task; empty if the answer holds none.
+    :param date: the ``Date`` header, as it came.
+    """
+
+    task_id: str
+    event_id: str
+    request_id: str
+    date: str
+    status: int
+
+
+class OSSClient:
+    """Client of OSS that owns its credentials. No method retries.
+
+    What the methods raise, but for :meth:`process_object`:
+
+    - :class:`~airflow_provider_oss_async.exceptions.OSSThrottledError`: ask later.
+    - :class:`~airflow_provider_oss_async.exceptions.OSSUnavailableError`: no usable answer, ask again.
+    - :class:`~airflow_provider_oss_async.exceptions.OSSServiceError`: refused.
+    - :class:`~airflow_provider_oss_async.exceptions.OSSConnectionError`: the credentials are no good.
+
+    :param sdk: client of the SDK, whose credentials provider answers with what ``credentials`` loaded last.
+    :param credentials: awaited before every request.
+    """
+
+    def __init__(self, sdk: AsyncClient, credentials: CredentialsSource) -> None:
+        self.sdk = sdk
+        self._credentials = credentials
+
+    async def prepare(self) -> Credentials:
+        """Load the credentials, so that a request that follows at once does not fail for lack of them."""
+        return await self._credentials()
+
+    async def process_object(
+        self, bucket: str, key: str, process: str, *, timeout: float
+    ) -> ProcessAnswer | Failure:
+        """Submit an asynchronous process, once.
+
+        https://www.alibabacloud.com/help/en/oss/user-guide/asynchronous-processing
+
+        :param timeout: seconds for the request as a whole.
+        :return: the answer, or what went wrong: never an exception, since a job may be running.
+        """
+        from alibabacloud_oss_v2.models import AsyncProcessObjectRequest
+
+        credentials: Credentials | None = None
+        try:
+            credentials = await self._credentials()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return Failure("OSS", detail=f"no credentials: {error}", never_sent=True).safe(None)
+        request = AsyncProcessObjectRequest(bucket=bucket, key=key, process=process)
+        try:
+            # The SDK's own retries repeat a request whose answer was lost, and each repetition is a job.
+            result: Any = await asyncio.wait_for(
+                self.sdk.async_process_object(request, retry_max_attempts=1), timeout
+            )
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            failure = sdk_failure(error).safe(credentials)
+            if isinstance(error, TimeoutError):
+                return Failure("OSS", detail=f"no answer within {timeout:g} s")
+            return failure
+        headers = result.headers or {}
+        return ProcessAnswer(
+            task_id=_identifier(result.task_id),
+            event_id=_identifier(result.event_id),
+            request_id=_identifier(result.request_id),
+            date=str(headers.get("Date") or ""),
+            status=result.status_code if isinstance(result.status_code, int) else 0,
         )
-    except OSSServiceError as error:
-        # A HEAD answer has no body, so the SDK cannot name the code; only OSS itself sends a request id.
-        if error.status == 404 and error.code != "NoSuchBucket" and error.request_id:
-            return None
-        raise
-    return ObjectState(result.etag or "", result.last_modified.timestamp(), result.version_id or "")
 
+    async def head(self, bucket: str, key: str) -> ObjectState | None:
+        """Return the state of an object, ``None`` if there is none."""
+        from alibabacloud_oss_v2.models import HeadObjectRequest
 
-async def matching_keys(
-    oss: AsyncClient, bucket: str, prefix: str, pattern: re.Pattern[str], since: datetime | None
-) -> AsyncIterator[str]:
-    """Yield the keys that begin with ``prefix``, match ``pattern`` wholly and are not older than ``since``.
+        try:
+            result = await self._call(
+                "HeadObject",
+                f"oss://{bucket}/{key}",
+                lambda: self.sdk.head_object(HeadObjectRequest(bucket, key)),
+            )
+        except OSSServiceError as error:
+            # An answer to HEAD has no body, so the SDK may not know the code; only OSS sends a request id.
+            if error.status == 404 and error.code != "NoSuchBucket" and error.request_id:
+                return None
+            raise
+        size = result.content_length
+        return ObjectState(
+            etag=_identifier(result.etag),
+            modified=_epoch(result.last_modified),
+            version=_identifier(result.version_id),
+            size=size if isinstance(size, int) and size >= 0 else -1,
+        )
 
-    :raises OSSServiceError: the service refused.
-    :raises OSSUnavailableError: no usable answer.
-    """
-    from alibabacloud_oss_v2.models import ListObjectsV2Request
+    async def list_objects(
+        self, bucket: str, prefix: str, *, start_after: str = "", max_pages: int = MAX_PAGES
+    ) -> AsyncIterator[ListedObject]:
+        """Yield the objects whose keys begin with ``prefix``, in the order of their keys.
 
-    token: str | None = None
-    while True:
-        request = ListObjectsV2Request(bucket=bucket, prefix=prefix, continuation_token=token, max_keys=1000)
-        page = await _call(oss.list_objects_v2(request), "ListObjectsV2", f"oss://{bucket}/{prefix}")
-        for item in page.contents or ():
-            fresh = since is None or item.last_modified is None or item.last_modified >= since
+        https://www.alibabacloud.com/help/en/oss/developer-reference/listobjectsv2
+
+        :param start_after: only keys behind this one.
+        :param max_pages: pages of 1,000 keys to read at most; default 1,000.
+        :raises OSSUnavailableError: also where the service repeats a page, or there are too many of them.
+        """
+        from alibabacloud_oss_v2.models import ListObjectsV2Request
+
+        subject = f"oss://{bucket}/{prefix}"
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            request = ListObjectsV2Request(
+                bucket=bucket, prefix=prefix, continuation_token=token, max_keys=1000, start_after=start_after
+            )
+            listing = functools.partial(self.sdk.list_objects_v2, request)
+            page = await self._call("ListObjectsV2", subject, listing)
+            for item in page.contents or ():
+                if isinstance(item.key, str) and item.key.startswith(prefix):
+                    yield ListedObject(
+                        key=item.key,
+                        size=item.size if isinstance(item.size, int) else 0,
+                        modified=_epoch(item.last_modified),
+                        storage_class=_identifier(item.storage_class),
+                    )
+            token = page.next_continuation_token
+            if not page.is_truncated or not token:
+                return
+            if token in seen or len(seen) >= max_pages:
+                why = "the service repeats a page" if token in seen else f"more than {max_pages} pages"
+                raise service_error(Failure("OSS", detail=why), action="ListObjectsV2", subject=subject)
+            seen.add(token)
+
+    async def matching_keys(
+        self, bucket: str, prefix: str, pattern: KeyPattern, since: datetime | None
+    ) -> AsyncIterator[str]:
+        """Yield keys with a prefix that match a pattern wholly and are not older than ``since``."""
+        earliest = since.timestamp() if since is not None else None
+        async for item in self.list_objects(bucket, prefix):
+            fresh = earliest is None or not item.modified or item.modified >= earliest
             if fresh and pattern.fullmatch(item.key):
                 yield item.key
-        token = page.next_continuation_token
-        if not page.is_truncated or not token:
-            return
 
+    async def list_buckets(self, max_keys: int = 1) -> None:
+        """List the account's buckets, to see whether that is allowed."""
+        from alibabacloud_oss_v2.models import ListBucketsRequest
 
-async def _call(call: Awaitable[Any], action: str, subject: str) -> Any:
-    try:
-        return await call
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        failure = _error(root_cause(error), action, subject)
-    # Outside the handler: the SDK's exceptions cannot be pickled, so they must not be chained to ours.
-    raise failure
-
-
-def _error(cause: BaseException, action: str, subject: str) -> OSSServiceError:
-    status = getattr(cause, "status_code", None)
-    if not isinstance(status, int):
-        return OSSUnavailableError(
-            f"OSS {action} for {subject} got no usable answer: {type(cause).__name__}: {cause}",
-            service="OSS",
-            action=action,
+        await self._call(
+            "ListBuckets",
+            "the account's buckets",
+            lambda: self.sdk.list_buckets(ListBucketsRequest(max_keys=max_keys)),
         )
-    code, detail, ec = (str(getattr(cause, name, "") or "") for name in ("code", "message", "ec"))
-    request_id = str(getattr(cause, "request_id", "") or "")
-    kind = OSSServiceError
-    if status == 429 or code == "SlowDown":
-        kind = OSSThrottledError
-    elif status >= 500 or not request_id:
-        kind = OSSUnavailableError
-    right = "oss:ListObjects" if action == "ListObjectsV2" else "oss:GetObject"
-    hint = (
-        f"The caller needs {right}." if status == 403 and code in ("AccessDenied", "BadErrorResponse") else ""
-    )
-    return kind(
-        f"OSS {action} for {subject} was answered with HTTP {status} {code}: {detail} "
-        f"(request id {request_id or 'unknown'}). {hint or advice(code, detail)}".rstrip(),
-        service="OSS",
-        action=action,
-        status=status,
-        code=code,
-        detail=detail,
-        request_id=request_id,
-        ec=ec,
-    )
+
+    async def service_time(self, bucket: str, key: str) -> str:
+        """Return the ``Date`` header of an answer: the service's clock."""
+        from alibabacloud_oss_v2.models import HeadObjectRequest
+
+        result = await self._call(
+            "HeadObject",
+            f"oss://{bucket}/{key}",
+            lambda: self.sdk.head_object(HeadObjectRequest(bucket, key)),
+        )
+        return str((result.headers or {}).get("Date") or "")
+
+    async def _call(self, action: str, subject: str, request: Callable[[], Awaitable[Any]]) -> Any:
+        credentials = await self._credentials()
+        try:
+            return await asyncio.wait_for(request(), REQUEST_TIMEOUT)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            failure = sdk_failure(error)
+        # Outside the handler: the SDK's exceptions cannot be pickled, so they must not be chained to ours.
+        raise service_error(failure, action=action, subject=subject, credentials=credentials)
+
+
+def _identifier(value: object) -> str:
+    """Return an id of an answer as text; what is none becomes ``""``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < 10**100 else ""
+    text = value if isinstance(value, str) else ""
+    return text.encode("utf-8", "replace").decode()[:512]
+
+
+def _epoch(moment: object) -> float:
+    """Return epoch seconds; 0 where an answer has no time, or none that can be used."""
+    try:
+        return moment.timestamp()  # type: ignore[attr-defined, no-any-return]
+    except (AttributeError, ValueError, OverflowError, OSError):
+        return 0.0

@@ -115,7 +115,7 @@ class SMQClient:
         :param wait: seconds, 0 to 30.
         """
         resource = f"{_messages(queue)}?numOfMessages={batch}&waitseconds={wait}"
-        call, answer, root = await self._ask("BatchReceiveMessage", queue, "GET", resource, wait=wait)
+        call, answer, root = await self._call("BatchReceiveMessage", queue, "GET", resource, wait=wait)
         if answer.ok and root.tag == "Messages":
             messages = [_message(node) for node in root.iterfind("Message")]
             if not all(message.handle for message in messages):
@@ -139,7 +139,7 @@ class SMQClient:
                 for handle in handles[first : first + MAX_BATCH]
             )
             body = f'<ReceiptHandles xmlns="{_NAMESPACE}">{items}</ReceiptHandles>'.encode()
-            call, answer, root = await self._ask(
+            call, answer, root = await self._call(
                 "BatchDeleteMessage", queue, "DELETE", _messages(queue), body=body
             )
             if answer.ok:
@@ -151,7 +151,7 @@ class SMQClient:
             stale += refused
         return stale
 
-    async def _ask(
+    async def _call(
         self, action: str, queue: str, method: str, resource: str, *, body: bytes | None = None, wait: int = 0
     ) -> tuple[Call, Answer, Element]:
         credentials = await self._credentials()
@@ -221,16 +221,9 @@ def _message(node: Element) -> Message:
 def _refusal(call: Call, answer: Answer, root: Element) -> OSSServiceError:
     if answer.ok:
         return call.unavailable(f"HTTP {answer.status} with a body that is not SMQ's", answer)
-    code = root.findtext("Code", "")
-    advice = ""
-    if code == "QueueNotExist":
-        advice = "There is no such queue in the account and region of the endpoint."
-    elif answer.status == 403:
-        advice = f"Grant the RAM action mns:{call.action} to access key {call.credentials.access_key_id}."
     return call.error(
         answer,
-        code=code,
+        code=root.findtext("Code", ""),
         detail=root.findtext("Message", ""),
         request_id=root.findtext("RequestId", "") or answer.headers.get("x-mns-request-id", ""),
-        advice=advice,
     )

@@ -6,30 +6,33 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_oss_async.exceptions import OSSServiceError
+from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
 from airflow_provider_oss_async.hooks.credential_sources import credentials_source, sdk_provider
+from airflow_provider_oss_async.hooks.metrics import count
 from airflow_provider_oss_async.hooks.services import open_services, sdk_config, sync_session
 from airflow_provider_oss_async.hooks.settings import read_settings
-from airflow_provider_oss_async.jobs.job import OSSJob
-from airflow_provider_oss_async.jobs.submission import instruct, submit
+from airflow_provider_oss_async.jobs.reference import read_job
+from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from datetime import datetime
 
     import requests
     from airflow.sdk import Connection
     from alibabacloud_oss_v2 import Client
     from alibabacloud_oss_v2.aio import AsyncClient
 
-    from airflow_provider_oss_async.hooks.services import Services
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.job import JobStatus
+    from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
+    from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.process import Process, Specification, Style
 
 T = TypeVar("T")
@@ -136,8 +139,8 @@ class OSSAsyncHook(BaseHook):
     async def get_async_conn(self) -> AsyncClient:
         """Return a new asynchronous client of the OSS SDK, which the caller closes.
 
-        Its temporary credentials are good for minutes, not for hours; for longer work use :meth:`session`,
-        whose ``ready()`` renews them.
+        Its temporary credentials are good for minutes, not for hours; for longer work use the client
+        ``oss`` of :meth:`session`, which renews them.
 
         :raises OSSConnectionError: the connection or the credentials are no good.
         """
@@ -202,7 +205,7 @@ class OSSAsyncHook(BaseHook):
         """
         settings = await self.aget_settings()
         bucket = settings.bucket
-        instruction = instruct(
+        request = build_request(
             process,
             ObjectURI.parse(source, default_bucket=bucket),
             None
@@ -214,31 +217,106 @@ class OSSAsyncHook(BaseHook):
         async with open_services(settings) as services:
             project = settings.imm_project
             if not project:
-                # Only needed to follow the job, which its caller may not be allowed to.
+                # Only needed to wait for the job, which its caller may not be allowed to.
                 with suppress(OSSServiceError):
-                    project = await services.imm.get_bucket_project(instruction.source.bucket)
-            await services.ready()
-            return await submit(
-                services.oss, replace(instruction, region=settings.region, imm_project=project)
-            )
+                    project = await services.imm.get_bucket_project(request.source.bucket)
+            job = await submit(services.oss, replace(request, region=settings.region, imm_project=project))
+        count("jobs_submitted")
+        return job
 
     def submit(self, source: str, process: str | Process | Specification | Style, **options: Any) -> OSSJob:
         """Submit one job from synchronous code; arguments and errors as :meth:`asubmit`."""
-        return asyncio.run(self.asubmit(source, process, **options))
+        return _run(self.asubmit(source, process, **options), "asubmit")
 
-    async def aget_status(self, job: OSSJob | dict[str, Any]) -> JobStatus:
-        """Ask IMM once what has become of a job.
+    async def aget_status(
+        self, job: OSSJob | dict[str, Any] | str, *, imm_task_type: str | None = None
+    ) -> JobStatus:
+        """Poll IMM once for a job.
 
-        :param job: what :meth:`submit` returned, or the dict an operator pushed to XCom.
+        :param job: what :meth:`submit` returned, the result of an operator, or a bare task id. Its IMM
+            project
+            is its own, or else that of the hook or the connection.
+        :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or
+            ``DecodeBlindWatermark``.
+        :return: see :class:`~airflow_provider_oss_async.jobs.job.JobStatus`.
+        :raises ProcessError: an argument is wrong.
         :raises OSSServiceError: no answer, or a refusal.
         """
-        handle = job if isinstance(job, OSSJob) else OSSJob.from_dict(job)
-        async with self.session() as services:
-            return await services.watcher.look(handle)
+        settings = await self.aget_settings()
+        handle = read_job(job, task_type=imm_task_type, imm_project=settings.imm_project)
+        async with open_services(settings) as services:
+            return await services.poller.poll_once(handle)
 
-    def get_status(self, job: OSSJob | dict[str, Any]) -> JobStatus:
-        """Ask IMM once from synchronous code; arguments and errors as :meth:`aget_status`."""
-        return asyncio.run(self.aget_status(job))
+    def get_status(
+        self, job: OSSJob | dict[str, Any] | str, *, imm_task_type: str | None = None
+    ) -> JobStatus:
+        """Poll IMM once from synchronous code; arguments and errors as :meth:`aget_status`."""
+        return _run(self.aget_status(job, imm_task_type=imm_task_type), "aget_status")
+
+    @property
+    def default_bucket(self) -> str:
+        """The connection's default bucket; empty if it names none."""
+        return self.settings.bucket
+
+    async def alist_keys(
+        self,
+        prefix: str = "",
+        *,
+        pattern: str | None = None,
+        since: datetime | None = None,
+        limit: int = 10_000,
+    ) -> list[str]:
+        """Return the objects below a prefix, as ``oss://bucket/key``, in the order of their keys.
+
+        :param prefix: ``oss://bucket/prefix``, or a prefix in the default bucket. Folders (keys that end in
+            ``/``) are left out.
+        :param pattern: shell pattern that the last part of the key matches, such as ``*.mp4``.
+        :param since: only objects that were written at this time or later; with a time zone.
+        :param limit: most objects, 1 to 100,000, default 10,000.
+        :raises ProcessError: an argument is wrong, or there are more objects.
+        :raises OSSServiceError: the listing was refused, or got no answer.
+        """
+        settings = await self.aget_settings()
+        bucket, key_prefix = _split_prefix(prefix, settings.bucket)
+        if since is not None and since.tzinfo is None:
+            raise ProcessError(f"since={since!r} is not allowed: expected a time with a time zone")
+        if not 1 <= limit <= 100_000:
+            raise ProcessError(f"limit={limit!r} is not allowed: expected 1 to 100000")
+        earliest = since.timestamp() if since is not None else 0.0
+        keys: list[str] = []
+        async with open_services(settings) as services:
+            async for item in services.oss.list_objects(bucket, key_prefix):
+                if item.key.endswith("/") or (item.modified and item.modified < earliest):
+                    continue
+                if pattern is not None and not fnmatchcase(item.key.rpartition("/")[2], pattern):
+                    continue
+                if len(keys) >= limit:
+                    raise ProcessError(
+                        f"oss://{bucket}/{key_prefix} holds more than {limit} such objects: narrow the "
+                        f"prefix, or "
+                        "raise limit"
+                    )
+                keys.append(f"oss://{bucket}/{item.key}")
+        return keys
+
+    def list_keys(self, prefix: str = "", **options: Any) -> list[str]:
+        """Return the objects below a prefix; arguments and errors as :meth:`alist_keys`."""
+        return _run(self.alist_keys(prefix, **options), "alist_keys")
+
+    async def aexists(self, key: str) -> bool:
+        """Whether an object exists.
+
+        :param key: ``oss://bucket/key``, or a key in the default bucket.
+        :raises OSSServiceError: the request was refused, or got no answer.
+        """
+        settings = await self.aget_settings()
+        uri = ObjectURI.parse(key, name="key", default_bucket=settings.bucket)
+        async with open_services(settings) as services:
+            return await services.oss.head(uri.bucket, uri.key) is not None
+
+    def exists(self, key: str) -> bool:
+        """Whether an object exists; arguments and errors as :meth:`aexists`."""
+        return _run(self.aexists(key), "aexists")
 
     def resolve_uri(self, value: str, *, name: str = "key") -> tuple[str, str]:
         """Return bucket and key of ``oss://bucket/key`` or of a key in the connection's default bucket.
@@ -274,3 +352,24 @@ class OSSAsyncHook(BaseHook):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _run(coroutine: Coroutine[Any, Any, T], name: str) -> T:
+    """Run a coroutine to its end; inside of an event loop that cannot be done."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    coroutine.close()
+    raise RuntimeError(f"This is a coroutine already: await hook.{name}(...) instead")
+
+
+def _split_prefix(prefix: str, default_bucket: str) -> tuple[str, str]:
+    """Return bucket and key prefix; the prefix may be empty."""
+    if prefix.startswith("oss://"):
+        bucket, _, key = prefix.removeprefix("oss://").partition("/")
+    else:
+        bucket, key = default_bucket, prefix
+    if not bucket:
+        raise ProcessError(f"prefix={prefix!r}: names no bucket, and the connection has no default bucket")
+    return bucket, ObjectURI.parse(f"oss://{bucket}/{key}", name="prefix").key if key.strip("/") else key

@@ -1,10 +1,9 @@
-"""The clients of one connection, on one event loop: OSS, IMM and SMQ over one HTTP session."""
+"""Opening the clients of a connection on an event loop: OSS, IMM and SMQ over one HTTP session."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,59 +11,32 @@ from airflow.sdk import conf
 
 from airflow_provider_oss_async import __version__
 from airflow_provider_oss_async.hooks.credential_sources import credentials_source, sdk_provider
+from airflow_provider_oss_async.hooks.metrics import count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import aiohttp
     import requests
     from alibabacloud_oss_v2 import Config
-    from alibabacloud_oss_v2.aio import AsyncClient
     from alibabacloud_oss_v2.types import CredentialsProvider
 
-    from airflow_provider_oss_async.clients.imm import IMMClient
-    from airflow_provider_oss_async.clients.smq import SMQClient
-    from airflow_provider_oss_async.hooks.credential_sources import CachedCredentials
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.poller import Watcher
-    from airflow_provider_oss_async.jobs.queue_consumer import Mailbox
-
-#: How many look for a job's outputs at once. The session has 100 connections, and IMM and SMQ need some too.
-_GATE = 64
+    from airflow_provider_oss_async.jobs.services import Services
+    from airflow_provider_oss_async.jobs.timing import Timing
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Open clients. Only for the event loop they were opened on, and until their context ends.
+def configured_timing() -> Timing:
+    """Return the intervals of the section ``[oss_async]`` of Airflow's configuration."""
+    from dataclasses import fields
 
-    :param settings: what they were made from.
-    :param credentials: their credentials; IMM and SMQ clients await them by themselves.
-    :param http: the session they share.
-    :param oss: asynchronous client of the OSS SDK. It cannot wait for credentials: await :meth:`ready` first.
-    :param imm: client of IMM.
-    :param smq: client of SMQ, ``None`` if the connection has no SMQ endpoint.
-    :param watcher: waits for jobs through ``imm``.
-    :param mailbox: completion messages, ``None`` if the connection names no queue.
-    :param gate: to be held while the outputs of a job are looked for.
-    """
+    from airflow_provider_oss_async.jobs.timing import Timing
 
-    settings: ConnectionSettings
-    credentials: CachedCredentials
-    http: aiohttp.ClientSession
-    oss: AsyncClient
-    imm: IMMClient
-    smq: SMQClient | None
-    watcher: Watcher
-    mailbox: Mailbox | None = None
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_GATE))
-
-    async def ready(self) -> None:
-        """See to it that ``oss`` has valid credentials. To be awaited before each of its calls; mostly free.
-
-        :raises OSSConnectionError: the credentials were refused, or a setting is wrong.
-        :raises OSSUnavailableError: whoever issues them could not be reached.
-        """
-        await self.credentials()
+    # Nothing that would stop or flood.
+    values = {
+        field.name: max(0.01, conf.getfloat("oss_async", field.name, fallback=field.default))
+        for field in fields(Timing)
+    }
+    return Timing(**values)
 
 
 @asynccontextmanager
@@ -72,19 +44,22 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
     """Open the clients of a connection and close them at the end. Sends nothing by itself."""
     # The first import takes half a second.
     await asyncio.to_thread(import_module, "alibabacloud_oss_v2.aio")
-    import aiohttp
     from alibabacloud_oss_v2.aio import AsyncClient
     from alibabacloud_oss_v2.aio.transport import AioHttpClient
 
+    from airflow_provider_oss_async.clients.http import open_session
     from airflow_provider_oss_async.clients.imm import IMMClient
+    from airflow_provider_oss_async.clients.oss import OSSClient
+    from airflow_provider_oss_async.clients.rate_limiter import DEFAULT_RATE
     from airflow_provider_oss_async.clients.smq import SMQClient
-    from airflow_provider_oss_async.jobs.job import FLOOR, RATE
-    from airflow_provider_oss_async.jobs.poller import Watcher
-    from airflow_provider_oss_async.jobs.queue_consumer import Mailbox
+    from airflow_provider_oss_async.jobs.poller import JobPoller
+    from airflow_provider_oss_async.jobs.queue_consumer import QueueConsumer
+    from airflow_provider_oss_async.jobs.services import Services
 
     source = credentials_source(settings)
     proxy = settings.proxy or None
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+    timing = configured_timing()
+    async with open_session() as http:
         config = sdk_config(settings, sdk_provider(source, blocking=False))
         config.http_client = AioHttpClient(
             session=http,
@@ -95,20 +70,16 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
         options: dict[str, Any] = {"timeout": settings.read_timeout, "proxy": proxy}
         imm = IMMClient(http, settings.imm_endpoint, source, **options)
         smq = SMQClient(http, settings.smq_endpoint, source, **options) if settings.smq_endpoint else None
+        rate = max(0.1, conf.getfloat("oss_async", "max_requests_per_second", fallback=DEFAULT_RATE))
         yield Services(
-            settings=settings,
-            credentials=source,
-            http=http,
-            oss=AsyncClient(config),
+            oss=OSSClient(AsyncClient(config), source),
             imm=imm,
             smq=smq,
-            watcher=Watcher(
-                imm,
-                # Nothing that would stop or flood.
-                rate=max(0.1, conf.getfloat("oss_async", "max_requests_per_second", fallback=RATE)),
-                floor=max(0.01, conf.getfloat("oss_async", "min_poll_interval", fallback=FLOOR)),
+            poller=JobPoller(imm, rate=rate, timing=timing, count=count),
+            queue_consumer=(
+                QueueConsumer(smq, settings.smq_queue) if smq is not None and settings.smq_queue else None
             ),
-            mailbox=Mailbox(smq, settings.smq_queue) if smq is not None and settings.smq_queue else None,
+            timing=timing,
         )
 
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-    from airflow_provider_oss_async.hooks.services import Services
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+    from airflow_provider_oss_async.jobs.services import Services
 
-#: Seconds for which a connection is not looked up again. Later triggers see a rotated secret after that.
-LOOK_UP_AGAIN_AFTER = 60.0
+#: Seconds for which the settings of a connection are reused. Later triggers see a rotated secret.
+SETTINGS_MAX_AGE = 60.0
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ async def shared_services(hook: OSSAsyncHook) -> AsyncIterator[Services]:
     key = (hook.oss_conn_id, hook.region)
     async with here.lock:
         read_at, settings = here.settings.get(key, (0.0, None))
-        if settings is None or time.monotonic() - read_at > LOOK_UP_AGAIN_AFTER:
+        if settings is None or time.monotonic() - read_at > SETTINGS_MAX_AGE:
             settings = await hook.aget_settings()
             here.settings[key] = (time.monotonic(), settings)
         account = _account(settings)
@@ -74,12 +74,14 @@ async def shared_services(hook: OSSAsyncHook) -> AsyncIterator[Services]:
 
 
 def forget_settings(refused: Services) -> None:
-    """Have connections looked up again by their next users, because a service refused their credentials.
+    """Have connections read again by their next users, because a service refused their credentials.
 
-    Those that have been looked up again meanwhile, and have come to differ, stay as they are.
+    Those that have been read again meanwhile, and have come to differ, stay as they are.
     """
     here = _loops[asyncio.get_running_loop()]
-    account = _account(refused.settings)
+    account = next((key for key, shared in here.open.items() if shared.services is refused), None)
+    if account is None:
+        return
     here.settings = {key: read for key, read in here.settings.items() if _account(read[1]) != account}
 
 

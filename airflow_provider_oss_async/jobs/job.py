@@ -7,27 +7,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 #: What a job may be found to be. ``lost``: the service no longer knows it.
 JobState = Literal["running", "succeeded", "failed", "lost"]
-#: How an outcome is learned. ``imm``: IMM's ``GetTask``. ``object``: the target object appears. ``smq``: a
-#: message says when to ask ``GetTask``.
-Completion = Literal["imm", "object", "smq"]
-COMPLETIONS: tuple[str, ...] = get_args(Completion)
-#: IMM keeps what it knows of a task for 7 days; no wait may come near that.
+#: IMM keeps what it knows of a task for 7 days; no wait may come near that. Seconds.
 MAX_TIMEOUT = 6.5 * 24 * 3600
-#: Seconds between the first two looks at a job, and between two looks at most, unless the caller says.
-FLOOR, CEILING = 2.0, 30.0
-#: The same where completion messages come: looks only cover their silence.
-SMQ_FLOOR, SMQ_CEILING = 15.0, 300.0
-#: Requests a second that IMM is sent at most. Its limit is not documented.
-RATE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class OSSJob:
-    """One accepted job. Holds no secret; every field is a JSON native.
+    """One accepted job. Holds no secret; every field is a text (str) and a JSON native.
 
     :param task_id: the id that OSS answered with; the same id that IMM's ``GetTask`` takes.
     :param task_type: IMM task type, which follows from the operation and never from the id:
@@ -58,9 +48,20 @@ class OSSJob:
         """When OSS accepted the job, in epoch seconds; ``None`` where only the id is known."""
         try:
             moment = datetime.fromisoformat(self.submitted_at)
-        except ValueError:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What an error or a log line about the job says of it, the ids last."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "IMM_project": self.imm_project,
+            "task_id": self.task_id,
+            "request_id": self.request_id,
+        }
 
     def to_dict(self) -> dict[str, str]:
         """Return the job as a plain dict, the form in which it travels."""
@@ -75,7 +76,9 @@ class OSSJob:
         known = {f.name: str(data.get(f.name) or "") for f in fields(cls)}
         missing = [name for name in ("task_id", "task_type") if not known[name]]
         if missing:
-            raise ValueError(f"a job needs {' and '.join(missing)}; got the keys {sorted(data)}")
+            raise ValueError(
+                f"a job needs {' and '.join(missing)}; got the keys {sorted(map(str, data))[:20]}"
+            )
         return cls(**known)
 
 
@@ -83,10 +86,11 @@ class OSSJob:
 class JobStatus:
     """What the service says of a job at one moment.
 
-    :param state: see :data:`JobState`.
-    :param code: failure code of the service; empty unless failed.
-    :param detail: failure message of the service; empty unless failed.
-    :param finished_at: end time by the service's clock, ISO 8601; empty while running or where not known.
+    :param state: ``running``, ``succeeded``, ``failed`` or ``lost`` (the service does not know the job, a
+        minute after it must have).
+    :param code: failure code of the service (str); empty unless failed.
+    :param detail: failure message of the service (str); empty unless failed.
+    :param finished_at: end time by the service's clock, ISO 8601 (str); empty while running or if not known.
     """
 
     state: JobState

@@ -1,16 +1,16 @@
-"""Many waiting jobs, few requests: one watcher serves all jobs of one event loop, endpoint and account.
+"""Polling IMM for many waiting jobs: one poller serves all jobs of one event loop, endpoint and account.
 
-Few jobs are asked for one by one (``GetTask``); many become sweeps over ``ListTasks``, 100 tasks a request,
-whenever that costs less. The time between two looks at a job grows from its floor to its ceiling. Throttling
-slows all requests of the watcher, an outage is waited out, and only what no waiting can mend (a missing
-right, a wrong project) ends the jobs it concerns.
+Few jobs are polled one by one (``GetTask``); many are polled together by listing tasks (``ListTasks``, 100
+tasks
+a request) whenever that takes fewer requests. The interval between two polls of a job grows. Throttling slows
+all requests of the poller, an outage is waited out, and only what does not pass by itself (a missing right, a
+wrong project) ends the waits that it concerns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import heapq
 import logging
 import time
@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_oss_async.clients.http import refuses_credentials
-from airflow_provider_oss_async.clients.imm import is_task_not_found, missing_resource
-from airflow_provider_oss_async.clients.rate_limiter import Line
-from airflow_provider_oss_async.clients.retry import GROWTH, jitter, seldom
+from airflow_provider_oss_async.clients.errors import (
+    is_task_not_found,
+    missing_resource,
+    refuses_credentials,
+)
+from airflow_provider_oss_async.clients.rate_limiter import DEFAULT_RATE, RateLimiter
+from airflow_provider_oss_async.clients.retry import Backoff, jitter, warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
     OSSConnectionError,
@@ -29,120 +32,138 @@ from airflow_provider_oss_async.exceptions import (
     OSSThrottledError,
     OSSUnavailableError,
 )
-from airflow_provider_oss_async.jobs.job import CEILING, FLOOR, RATE, JobStatus, OSSJob
-from airflow_provider_oss_async.jobs.result import timeout_error
+from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
+from airflow_provider_oss_async.jobs.job_errors import timeout_error
+from airflow_provider_oss_async.jobs.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from airflow_provider_oss_async.clients.imm import IMMClient, TaskInfo
 
 log = logging.getLogger(__name__)
 
-#: A job that the service does not know is lost after this many seconds and answers. The API promises no
-#: read-after-write, so a fresh id may be unknown for a moment.
-GRACE, GRACE_ANSWERS = 60.0, 3
-#: So many jobs at least are worth a sweep, as long as a page (100 tasks) holds this many of them.
-SWEEP_FROM, SWEEP_YIELD = 20, 5
-#: Part of its interval by which a job's look may be brought forward to take part in a sweep.
+#: Answers in a row that must not know a job before it counts as lost.
+GRACE_ANSWERS = 3
+#: Jobs that make a batch poll worthwhile, as long as a page (100 tasks) holds this many of them.
+BATCH_FROM, BATCH_YIELD = 20, 5
+#: Pages of 100 tasks that one batch poll reads at most.
+MAX_BATCH_PAGES = 1000
+#: Part of its interval by which a job's poll may be brought forward to take part in a batch poll.
 EARLY = 0.25
 #: Seconds after which a refused ``ListTasks`` is tried again, for rights can be granted meanwhile, and one
-#: that got no usable answer. Until then jobs are asked for one by one.
-LIST_AGAIN_AFTER, LIST_AGAIN_SOON = 600.0, 60.0
-#: Rounds in a row and seconds that a refusal must outlast before it ends the jobs it concerns.
-REFUSALS, REFUSED_FOR = 3, 10.0
-#: Times in a row that a page of a sweep may get no usable answer before the sweep is given up.
-PAGE_FAILURES = 3
-#: Seconds for the last look at a job, after its deadline.
-LAST_LOOK = 30.0
-#: Seconds from one round to the next at least, so that jobs that come together are asked for together.
-TICK = 0.25
+#: that got no usable answer. Until then jobs are polled one by one.
+LIST_AFTER_REFUSAL, LIST_AFTER_OUTAGE = 600.0, 60.0
+#: Refusals in a row, and minimum poll intervals, that a refusal must last before it ends the waits it
+#: concerns.
+MAX_REFUSALS, REFUSED_INTERVALS = 3, 5.0
+#: Times in a row that a page of a batch poll may get no usable answer before the batch poll is given up.
+MAX_PAGE_FAILURES = 3
+#: Seconds for the last poll of a job, after its deadline.
+LAST_POLL_TIMEOUT = 30.0
+#: Seconds from one round to the next at least, so that jobs that come together are polled together.
+ROUND_INTERVAL = 0.25
+#: Seconds between two lines of the log that say that a job is still running.
+PROGRESS_INTERVAL = 300.0
 #: Seconds by which the service's clock may differ between OSS (submission) and IMM (task).
-_CLOCK_SLACK = 120.0
+_CLOCK_SKEW = 120.0
 
 
-class Group(NamedTuple):
+class GroupKey(NamedTuple):
     """Jobs that one ``ListTasks`` request can cover."""
 
     project: str
     task_type: str
 
 
-class Watcher:
-    """Waits for jobs through IMM, on one event loop. Works from the first waiting job to the last.
+class JobPoller:
+    """Polls IMM for jobs, on one event loop. Works from the first waiting job to the last.
 
-    :param imm: the client to ask with.
-    :param rate: requests a second at most. IMM's limit is not documented.
-    :param floor: seconds between the first two looks at a job.
+    :param imm: the client.
+    :param rate: requests a second at most; default 20.
+    :param timing: configured intervals.
+    :param progress_interval: seconds between two lines of the log on a job that is running; default 300.
+    :param count: called with the name of a metric for each request and each throttled one.
     """
 
-    def __init__(self, imm: IMMClient, *, rate: float = RATE, floor: float = FLOOR) -> None:
-        self.floor = floor
+    def __init__(
+        self,
+        imm: IMMClient,
+        *,
+        rate: float = DEFAULT_RATE,
+        timing: Timing | None = None,
+        progress_interval: float = PROGRESS_INTERVAL,
+        count: Callable[[str], None] | None = None,
+    ) -> None:
+        self.timing = timing or Timing()
+        self.limiter = RateLimiter(rate, count=count)
         self._imm = imm
-        self._line = Line(rate)
-        self._crowds: dict[Group, _Crowd] = {}
+        self._progress_interval = progress_interval
+        self._groups: dict[GroupKey, _PollGroup] = {}
 
-    async def look(self, job: OSSJob, known_since: float | None = None) -> JobStatus:
-        """Ask for one job once, now. A job the service does not know counts as running.
+    async def poll_once(self, job: OSSJob, known_since: float | None = None) -> JobStatus:
+        """Poll one job now. A job the service does not know counts as running.
 
         :param known_since: epoch seconds since which the service must know it. When the grace period is over,
-            an unknown job is asked for a few times more, and then counts as lost.
+            an unknown job is polled a few times more, and then counts as lost.
         :raises OSSServiceError: no answer, or a refusal.
         """
         for left in reversed(range(GRACE_ANSWERS)):
             try:
                 return status_of(
-                    await self._line.ask(
+                    await self.limiter.run(
                         lambda: self._imm.get_task(job.imm_project, job.task_type, job.task_id)
                     )
                 )
             except OSSServiceError as error:
                 if not is_task_not_found(error):
                     raise
-            if known_since is None or time.time() - known_since < GRACE:
+            if known_since is None or time.time() - known_since < self.timing.unknown_task_grace:
                 return JobStatus("running")
             if left:
-                await asyncio.sleep(self.floor)
+                await asyncio.sleep(self.timing.min_poll_interval)
         return JobStatus("lost")
 
     async def wait(
-        self, job: OSSJob, *, deadline: float, ceiling: float = CEILING, floor: float | None = None
+        self, job: OSSJob, *, deadline: float, max_interval: float = 30.0, min_interval: float | None = None
     ) -> JobStatus:
-        """Wait until a job has ended; looks at once.
+        """Wait until a job has ended; polls at once.
 
         :param deadline: epoch seconds.
-        :param ceiling: seconds between two looks at most.
-        :param floor: seconds between the first two looks; default the watcher's.
+        :param max_interval: seconds between two polls at most; default 30.
+        :param min_interval: seconds between the first two polls; default the configured one.
         :return: a final status.
         :raises OSSJobTimeoutError: the job had not ended at the deadline.
         :raises OSSServiceError: the service refuses to tell; the message names what is missing.
         """
-        group = Group(job.imm_project, job.task_type)
-        if (crowd := self._crowds.get(group)) is None:
-            crowd = self._crowds[group] = _Crowd(group, self._imm, self._line)
+        key = GroupKey(job.imm_project, job.task_type)
+        if (group := self._groups.get(key)) is None:
+            group = self._groups[key] = _PollGroup(key, self._imm, self.limiter, self.timing)
         future: asyncio.Future[JobStatus] = asyncio.get_running_loop().create_future()
-        crowd.join(job, future, self.floor if floor is None else floor, ceiling)
+        first = self.timing.min_poll_interval if min_interval is None else min_interval
+        group.join(job, future, Backoff(min(first, max_interval), max_interval))
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.time())):
-                return await future
-        except TimeoutError:
-            pass
+            while (left := deadline - time.time()) > 0:
+                done, _ = await asyncio.wait((future,), timeout=min(left, self._progress_interval * jitter()))
+                if done:
+                    return future.result()
+                log.info("Still running, %.0f minutes before the deadline: job %s", left / 60, job.task_id)
         finally:
-            crowd.leave(job, future)
-            if crowd.empty and self._crowds.get(group) is crowd:
-                del self._crowds[group]
+            group.leave(job, future)
+            if group.empty and self._groups.get(key) is group:
+                del self._groups[key]
         with contextlib.suppress(OSSAsyncError, TimeoutError):
-            # Others' last looks may stand in line before this one.
-            async with asyncio.timeout(LAST_LOOK):
-                status = await self.look(job)
+            # The last polls of other jobs may come before this one.
+            async with asyncio.timeout(LAST_POLL_TIMEOUT):
+                status = await self.poll_once(job)
             if status.final:
                 return status
         raise timeout_error(job)
 
-    def nudge(self, job: OSSJob) -> None:
-        """Look at a waiting job now: there is news of it."""
-        if (crowd := self._crowds.get(Group(job.imm_project, job.task_type))) is not None:
-            crowd.nudge(job.task_id, self.floor)
+    def wake(self, job: OSSJob) -> None:
+        """Poll a waiting job now: a message says that it has ended."""
+        if (group := self._groups.get(GroupKey(job.imm_project, job.task_type))) is not None:
+            group.wake(job.task_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -150,34 +171,33 @@ class _Entry:
     """A job that is waited for."""
 
     job: OSSJob
-    floor: float
-    ceiling: float
+    backoff: Backoff
     submitted: float | None
     due: float = field(default_factory=time.monotonic)
     interval: float = 0.0
     waiting: set[asyncio.Future[JobStatus]] = field(default_factory=set)
-    urgent: bool = True  # asked for before all others: nobody has looked yet, or there is news
-    passed_over: bool = False  # a sweep has not met it, so it is asked for by itself
+    urgent: bool = True  # polled before all others: not polled yet, or a message has come
+    unlisted: bool = False  # a batch poll has not found it, so it is polled by itself
     missed_since: float = 0.0
     misses: int = 0
     refusals: int = 0
 
     def near(self, now: float) -> bool:
-        """Whether it is due, or so soon that it may take part in a sweep."""
+        """Whether it is due, or so soon that it may take part in a batch poll."""
         return self.due - EARLY * self.interval <= now
 
-    def put_off(self, since: float | None = None, part: float | None = None) -> None:
-        """Make it due again after its interval, which grows with each look that was not out of turn.
+    def reschedule(self, since: float | None = None, part: float | None = None) -> None:
+        """Make it due again after its interval, which grows with each poll that was due.
 
-        :param since: when the look began, if not now.
-        :param part: of the interval to wait, by default drawn at random.
+        :param since: when the poll began, if not now.
+        :param part: of the interval to wait, random by default.
         """
         now = time.monotonic()
         if self.near(now):
-            self.interval = min(max(self.floor, self.interval * GROWTH), self.ceiling)
-        pause = min(self.interval or self.floor, self.ceiling) * (part or jitter())
+            self.interval = self.backoff.after(self.interval)
+        pause = (self.interval or self.backoff.min_interval) * (part or jitter())
         self.due = max((since or now) + pause, now + pause / 2)
-        self.urgent = self.passed_over = False
+        self.urgent = self.unlisted = False
 
     def end(self, outcome: JobStatus | OSSAsyncError) -> None:
         for future in self.waiting:
@@ -187,38 +207,42 @@ class _Entry:
                 future.set_result(outcome)
             else:
                 # Each waiter raises its own copy: a shared one would collect all their tracebacks.
-                future.set_exception(copy.copy(outcome))
+                future.set_exception(outcome.replace())
 
 
-class _Crowd:
-    """The waiting jobs of one group, and the task that looks at them."""
+class _PollGroup:
+    """The waiting jobs of one project and task type, and the asyncio task that polls them."""
 
-    def __init__(self, group: Group, imm: IMMClient, line: Line) -> None:
-        self._group = group
+    def __init__(self, key: GroupKey, imm: IMMClient, limiter: RateLimiter, timing: Timing) -> None:
+        self._key = key
         self._imm = imm
-        self._line = line
+        self._limiter = limiter
+        self._timing = timing
         self._entries: dict[str, _Entry] = {}
         self._woken = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._refusals = 0
         self._refused_since = 0.0
         self._list_from = 0.0
-        #: Part of the listed tasks that were waited for, at the last sweeps.
+        #: Part of the listed tasks that were waited for, at the last batch polls.
         self._density = 1.0
 
     @property
     def empty(self) -> bool:
         return not self._entries
 
-    def join(self, job: OSSJob, future: asyncio.Future[JobStatus], floor: float, ceiling: float) -> None:
+    def join(self, job: OSSJob, future: asyncio.Future[JobStatus], backoff: Backoff) -> None:
         entry = self._entries.get(job.task_id)
         if entry is None:
-            entry = self._entries[job.task_id] = _Entry(job, floor, ceiling, job.submitted)
+            entry = self._entries[job.task_id] = _Entry(job, backoff, job.submitted)
         entry.waiting.add(future)
-        entry.floor, entry.ceiling = min(entry.floor, floor), min(entry.ceiling, ceiling)
+        entry.backoff = Backoff(
+            min(entry.backoff.min_interval, backoff.min_interval),
+            min(entry.backoff.max_interval, backoff.max_interval),
+        )
         self._woken.set()
         if self._runner is None:
-            self._runner = asyncio.create_task(self._run(), name="oss-async-watcher")
+            self._runner = asyncio.create_task(self._run(), name="oss-async-poller")
 
     def leave(self, job: OSSJob, future: asyncio.Future[JobStatus]) -> None:
         entry = self._entries.get(job.task_id)
@@ -232,11 +256,12 @@ class _Crowd:
                 self._runner.cancel()
                 self._runner = None
 
-    def nudge(self, task_id: str, floor: float) -> None:
+    def wake(self, task_id: str) -> None:
         if (entry := self._entries.get(task_id)) is not None:
             entry.due, entry.urgent, entry.interval = time.monotonic(), True, 0.0
-            # The message may be ahead of the record: look again soon, whatever the strategy's floor.
-            entry.floor = min(entry.floor, floor)
+            # The message may come before IMM's own record changes: poll again soon.
+            soon = min(entry.backoff.min_interval, self._timing.min_poll_interval)
+            entry.backoff = Backoff(soon, entry.backoff.max_interval)
             self._woken.set()
 
     async def _run(self) -> None:
@@ -250,55 +275,58 @@ class _Crowd:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), soonest - now)
                     continue
-                if sweep := self._worth_sweeping(due, now):
-                    await self._sweep(sweep)
+                if batch := self._worth_a_batch(due, now):
+                    await self._poll_batch(batch)
                 else:
-                    # In small lots, so that one who has just come does not wait for thousands.
-                    await self._ask(heapq.nsmallest(SWEEP_FROM, due, key=lambda e: (not e.urgent, e.due)))
-                await asyncio.sleep(TICK)
+                    # A few at a time, so that a new job does not wait until thousands have been polled.
+                    await self._poll_each(
+                        heapq.nsmallest(BATCH_FROM, due, key=lambda e: (not e.urgent, e.due))
+                    )
+                await asyncio.sleep(min(ROUND_INTERVAL, self._timing.min_poll_interval))
         except Exception as error:
-            # A defect must reach those who wait, not leave them waiting for a task that has died.
-            log.exception("Looking at jobs of IMM project %s failed", self._group.project)
+            # A defect must end the waits: nothing polls for them any more.
+            log.exception("Polling jobs of IMM project %s failed", self._key.project)
             self._runner = None
-            self._end_all(OSSAsyncError(f"Looking at the job failed: {type(error).__name__}: {error}"))
+            self._end_all(OSSAsyncError(f"Polling the job failed: {type(error).__name__}: {error}"))
 
-    def _worth_sweeping(self, due: list[_Entry], now: float) -> list[_Entry]:
-        """Return the jobs to look for in a sweep; none where asking one by one costs less."""
-        if now < self._list_from or all(entry.passed_over for entry in due):
+    def _worth_a_batch(self, due: list[_Entry], now: float) -> list[_Entry]:
+        """Return the jobs for a batch poll; none where polling one by one takes fewer requests."""
+        if now < self._list_from or all(entry.unlisted for entry in due):
             return []
         near = [
             entry
             for entry in self._entries.values()
-            if entry.near(now) and entry.submitted is not None and not entry.passed_over
+            if entry.near(now) and entry.submitted is not None and not entry.unlisted
         ]
-        if len(near) < SWEEP_FROM:
+        if len(near) < BATCH_FROM:
             return []
         first, last = _span(near)
         between = sum(1 for e in self._entries.values() if e.submitted and first <= e.submitted <= last)
         pages = 1 + between / (100 * self._density)
-        if len(near) < SWEEP_YIELD * pages:
-            # What others do in the project may have changed: believe the estimate less each time.
+        if len(near) < BATCH_YIELD * pages:
+            # The share of foreign tasks in the project may have changed: trust the estimate less each time.
             self._density = min(1.0, self._density * 1.05)
             return []
         return near
 
-    async def _sweep(self, wanted: list[_Entry]) -> None:
-        """Look at many jobs by listing the tasks of their time, newest first."""
+    async def _poll_batch(self, wanted: list[_Entry]) -> None:
+        """Poll many jobs by listing the tasks that were started when they were, newest first."""
         missing = {entry.job.task_id: entry for entry in wanted}
         first, last = _span(wanted)
         start, end = (
-            datetime.fromtimestamp(moment, UTC) for moment in (first - _CLOCK_SLACK, last + _CLOCK_SLACK)
+            datetime.fromtimestamp(moment, UTC) for moment in (first - _CLOCK_SKEW, last + _CLOCK_SKEW)
         )
-        # What was met in one sweep stays together for the next one, however long the sweep takes.
+        # Jobs of one batch poll stay together for the next one, however long it takes.
         since, part = time.monotonic(), jitter()
         token: str | None = None
+        seen: set[str] = set()
         pages = listed = met = failures = 0
         while missing and self._entries:
 
             def page(token: str | None = token) -> Awaitable[tuple[list[TaskInfo], str | None]]:
                 return self._imm.list_tasks(
-                    self._group.project,
-                    task_types=[self._group.task_type],
+                    self._key.project,
+                    task_types=[self._key.task_type],
                     start=start,
                     end=end,
                     next_token=token,
@@ -306,18 +334,18 @@ class _Crowd:
                 )
 
             try:
-                tasks, token = await self._line.ask(page)
+                tasks, token = await self._limiter.run(page)
             except (OSSThrottledError, OSSUnavailableError) as error:
-                # To begin anew would never reach the end of a long list.
+                # Repeat the page: starting over would never reach the end of a long list.
                 failures += 1
-                if failures < PAGE_FAILURES:
+                if failures < MAX_PAGE_FAILURES:
                     continue
-                seldom("Jobs are asked for one by one, because ListTasks cannot be had: %s", error)
-                self._list_from = time.monotonic() + LIST_AGAIN_SOON
+                warn_rate_limited("Jobs are polled one by one, because ListTasks gives no answer: %s", error)
+                self._list_from = time.monotonic() + LIST_AFTER_OUTAGE
                 break
             except (OSSServiceError, OSSConnectionError) as error:
-                log.warning("Jobs are asked for one by one, because ListTasks was refused: %s", error)
-                self._list_from = time.monotonic() + LIST_AGAIN_AFTER
+                log.warning("Jobs are polled one by one, because ListTasks was refused: %s", error)
+                self._list_from = time.monotonic() + LIST_AFTER_REFUSAL
                 break
             pages, listed, failures = pages + 1, listed + len(tasks), 0
             for info in tasks:
@@ -325,16 +353,21 @@ class _Crowd:
                     met += 1
                     missing.pop(info.task_id, None)
                     self._settle(entry, status_of(info), since, part)
-            # Where others' tasks fill the pages, asking one by one is cheaper.
-            if token is None or met < SWEEP_YIELD * pages:
+            # Where foreign tasks fill the pages, polling one by one takes fewer requests.
+            if token is None or met < BATCH_YIELD * pages:
                 break
+            if token in seen or pages >= MAX_BATCH_PAGES:
+                warn_rate_limited("ListTasks does not end; jobs are polled one by one: page %s", pages)
+                self._list_from = time.monotonic() + LIST_AFTER_REFUSAL
+                break
+            seen.add(token)
         if listed:
             self._density = max(met / listed, 0.001)
         for entry in missing.values():
-            entry.passed_over = True
+            entry.unlisted = True
 
-    async def _ask(self, due: list[_Entry]) -> None:
-        """Look at jobs one by one."""
+    async def _poll_each(self, due: list[_Entry]) -> None:
+        """Poll jobs one by one."""
         errors = await asyncio.gather(*(self._get(entry) for entry in due))
         refusal = next((e for e in errors if isinstance(e, OSSConnectionError) or _is_refusal(e)), None)
         if refusal is not None:
@@ -342,26 +375,27 @@ class _Crowd:
         elif None in errors:
             self._refusals = 0
         now = time.monotonic()
-        # Where nobody got an answer, nobody will now.
+        # Where no job got an answer, none will now.
         for entry in due if None in errors else list(self._entries.values()):
             if entry.due <= now:
-                entry.put_off()
+                entry.reschedule()
 
     def _note_refusal(self, error: OSSAsyncError) -> None:
         now = time.monotonic()
         self._refused_since = self._refused_since if self._refusals else now
         self._refusals += 1
-        if self._refusals >= REFUSALS and now - self._refused_since >= REFUSED_FOR:
+        lasting = now - self._refused_since >= REFUSED_INTERVALS * self._timing.min_poll_interval
+        if self._refusals >= MAX_REFUSALS and lasting:
             self._refusals = 0
             self._end_all(error)
 
     async def _get(self, entry: _Entry) -> OSSAsyncError | None:
-        """Look at one job; return the error if it is not about this job alone."""
+        """Poll one job; return the error if it is not about this job alone."""
         job = entry.job
         if self._entries.get(job.task_id) is not entry:
             return None
         try:
-            info = await self._line.ask(
+            info = await self._limiter.run(
                 lambda: self._imm.get_task(job.imm_project, job.task_type, job.task_id)
             )
         except (OSSThrottledError, OSSUnavailableError, OSSConnectionError) as error:
@@ -381,7 +415,7 @@ class _Crowd:
         self, entry: _Entry, status: JobStatus, since: float | None = None, part: float | None = None
     ) -> None:
         entry.misses = entry.refusals = 0
-        entry.put_off(since, part)
+        entry.reschedule(since, part)
         if status.final:
             entry.end(status)
 
@@ -389,14 +423,14 @@ class _Crowd:
         now = time.monotonic()
         entry.missed_since = now if not entry.misses else entry.missed_since
         entry.misses += 1
-        entry.put_off()
-        if entry.misses >= GRACE_ANSWERS and now - entry.missed_since >= GRACE:
+        entry.reschedule()
+        if entry.misses >= GRACE_ANSWERS and now - entry.missed_since >= self._timing.unknown_task_grace:
             entry.end(JobStatus("lost"))
 
     def _refuse(self, entry: _Entry, error: OSSServiceError) -> None:
         entry.refusals += 1
-        entry.put_off()
-        if entry.refusals >= REFUSALS:
+        entry.reschedule()
+        if entry.refusals >= MAX_REFUSALS:
             entry.end(error)
 
     def _end_all(self, error: OSSAsyncError) -> None:

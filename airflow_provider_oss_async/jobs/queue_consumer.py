@@ -1,8 +1,9 @@
-"""Completion messages for many waiting jobs: one consumer serves everyone on an event loop who uses a queue.
+"""Receiving completion messages for many waiting jobs: one receiver for each queue on an event loop.
 
-A message is a hint and never the truth: it has the job looked at through IMM (``GetTask``). It stays in the
-queue until whoever waits for the job has its outcome, so that a crash in between loses nothing. Messages for
-jobs that nobody here waits for are left to reappear, because their task may have another triggerer.
+A message only causes a poll of IMM (``GetTask``), which decides. It stays in the queue until the task has the
+result of its job, so that a crash in between loses nothing. Messages for jobs that are not waited for here
+become
+visible again, because their task may be in another triggerer.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
-from airflow_provider_oss_async.clients.messages import parse_completion
-from airflow_provider_oss_async.clients.retry import GROWTH, seldom
+from airflow_provider_oss_async.clients.messages import parse_completion_message
+from airflow_provider_oss_async.clients.retry import Backoff, warn_rate_limited
 from airflow_provider_oss_async.clients.smq import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -27,166 +28,174 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Times that a message for a job which nobody here waits for is left to reappear, before it is deleted.
-LEFT_FOR_OTHERS = 10
-#: Seconds between two receptions where the first brought only what is left for others, and after a failure,
-#: where they grow to the second number.
-PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Seconds for which deletions are gathered into one request.
-_GATHER = 0.05
+#: Receptions of a message for a job that is not waited for here, before it is deleted.
+MAX_RECEPTIONS = 10
+#: Seconds between two receptions where the first brought only messages for others, and after failures.
+RECEIVE_BACKOFF = Backoff(1.0, 60.0)
+#: Seconds for which deletions are collected into one request.
+_DELETE_DELAY = 0.05
 #: Jobs that are remembered while their messages are to be deleted, and then, because messages can come twice.
 _REMEMBERED = 10_000
 
 
 @dataclass(slots=True, eq=False)
-class _Reader:
+class _Subscriber:
     client: SMQClient
     arrived: Callable[[], None]
 
 
 @dataclass(slots=True)
-class _Consumer:
-    """Receives from one queue, as long as there are readers."""
+class _Receiver:
+    """Receives from one queue, as long as there are subscribers."""
 
     queue: str
-    readers: dict[str, list[_Reader]] = field(default_factory=dict)
+    subscribers: dict[str, list[_Subscriber]] = field(default_factory=dict)
     runner: asyncio.Task[None] | None = None
     #: Receipt handles by task id and message id.
     received: dict[str, dict[str, str]] = field(default_factory=dict)
     done: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    outbox: list[str] = field(default_factory=list)
+    to_delete: list[str] = field(default_factory=list)
     deleting: asyncio.Task[None] | None = None
     failing: bool = False
     foreign: bool = False
+    backoff: Backoff = RECEIVE_BACKOFF
 
-    def join(self, task_id: str, reader: _Reader) -> None:
-        self.readers.setdefault(task_id, []).append(reader)
+    def subscribe(self, task_id: str, subscriber: _Subscriber) -> None:
+        self.subscribers.setdefault(task_id, []).append(subscriber)
         if self.runner is None or self.runner.done():
-            self.runner = asyncio.create_task(self._run(), name="oss-async-mailbox")
+            self.runner = asyncio.create_task(self._run(), name="oss-async-queue-receiver")
 
-    def leave(self, task_id: str, reader: _Reader) -> None:
-        readers = self.readers[task_id]
-        readers.remove(reader)
-        if not readers:
-            del self.readers[task_id]
-        if not self.readers and self.runner is not None:
+    def unsubscribe(self, task_id: str, subscriber: _Subscriber) -> None:
+        subscribers = self.subscribers[task_id]
+        subscribers.remove(subscriber)
+        if not subscribers:
+            del self.subscribers[task_id]
+        if not self.subscribers and self.runner is not None:
             self.runner.cancel()
             self.runner = None
 
     async def delete(self, task_id: str, client: SMQClient) -> None:
-        """Delete what has come for a job, whose outcome is in good hands now."""
+        """Delete the messages that have come for a job, whose task has the result now."""
         self.done.append(task_id)
         handles = self.received.pop(task_id, {})
         if handles:
-            # Shielded, because it deletes for others too.
-            await asyncio.shield(self._send_off(handles.values(), client))
+            # Shielded, because it deletes messages of other jobs too.
+            await asyncio.shield(self._schedule_deletion(handles.values(), client))
 
-    def _send_off(self, handles: Iterable[str], client: SMQClient) -> asyncio.Task[None]:
-        self.outbox += handles
+    def _schedule_deletion(self, handles: Iterable[str], client: SMQClient) -> asyncio.Task[None]:
+        self.to_delete += handles
         if self.deleting is None or self.deleting.done():
             self.deleting = asyncio.create_task(self._delete(client))
         return self.deleting
 
     async def _delete(self, client: SMQClient) -> None:
-        await asyncio.sleep(_GATHER)
-        while self.outbox:
-            handles, self.outbox = self.outbox[:MAX_BATCH], self.outbox[MAX_BATCH:]
+        await asyncio.sleep(_DELETE_DELAY)
+        while self.to_delete:
+            handles, self.to_delete = self.to_delete[:MAX_BATCH], self.to_delete[MAX_BATCH:]
             try:
                 await client.delete(self.queue, handles)
             except Exception as error:
-                # Whatever it was, it must not fail a task whose job has succeeded.
-                seldom("Messages could not be deleted and will come again: %s", error)
+                # This must not fail a task whose job has succeeded.
+                warn_rate_limited("Messages could not be deleted and will be received again: %s", error)
 
     async def _run(self) -> None:
-        pause = PAUSE
-        while self.readers:
-            # Any of them: one whose account lacks the right must not stand in for all.
-            client = random.choice(list(self.readers.values()))[0].client  # noqa: S311
+        interval = 0.0
+        while self.subscribers:
+            # Any of them: the right may be missing to one account and not to another.
+            client = random.choice(list(self.subscribers.values()))[0].client  # noqa: S311
             try:
                 messages = await client.receive(self.queue)
             except Exception as error:
-                # Messages only hasten what IMM is asked for anyway: nobody's wait ends with this.
+                # IMM is polled in any case, so no wait ends with this.
                 if not self.failing:
                     log.warning(
-                        "No messages from the SMQ queue %s; IMM is asked meanwhile: %s", self.queue, error
+                        "No messages are received from the SMQ queue %s; IMM is polled meanwhile: %s",
+                        self.queue,
+                        error,
                     )
                 self.failing = True
                 asked_for = getattr(error, "retry_after", None) or 0.0
-                await asyncio.sleep(min(max(pause, asked_for), LONGEST_PAUSE))
-                pause = min(pause * GROWTH, LONGEST_PAUSE)
+                interval = self.backoff.after(interval)
+                await asyncio.sleep(min(max(interval, asked_for), self.backoff.max_interval))
                 continue
             if self.failing:
                 log.info("The SMQ queue %s answers again", self.queue)
-            self.failing, pause = False, PAUSE
+            self.failing, interval = False, 0.0
             verdicts = [(self._take(message), message.handle) for message in messages]
             stale = [handle for verdict, handle in verdicts if verdict == "stale"]
             if stale:
-                self._send_off(stale, client)
+                self._schedule_deletion(stale, client)
             if {verdict for verdict, _ in verdicts} == {"left"}:
-                # Do not take from others time and again what is theirs.
-                await asyncio.sleep(PAUSE)
+                # Leave other consumers time to receive their messages.
+                await asyncio.sleep(self.backoff.min_interval)
 
     def _take(self, message: Message) -> Literal["taken", "left", "stale"]:
-        """Hand a message on to those who wait; say what has become of it."""
-        completion = parse_completion(message.body)
+        """Notify the subscribers of a message; return what has become of it."""
+        completion = parse_completion_message(message.body)
         if completion is None:
             if not self.foreign:
                 log.warning(
-                    "Message %s in the SMQ queue %s is no completion message of IMM; it is left there, as "
-                    "are all others of that kind",
+                    "Message %s in the SMQ queue %s is no completion message of IMM; it and others like it "
+                    "are "
+                    "not deleted",
                     message.id,
                     self.queue,
                 )
             self.foreign = True
             return "left"
-        if readers := self.readers.get(completion.task_id):
+        if subscribers := self.subscribers.get(completion.task_id):
             # Only the latest handle of a message is good.
             self.received.setdefault(completion.task_id, {})[message.id] = message.handle
             if len(self.received) > _REMEMBERED:
-                # Nobody came to delete it: its task was cancelled, and the message will come again.
+                # Its task was cancelled before it deleted the message, which will be received again.
                 del self.received[next(iter(self.received))]
-            for reader in readers:
-                reader.arrived()
+            for subscriber in subscribers:
+                subscriber.arrived()
             return "taken"
-        if completion.task_id in self.done or message.dequeue_count >= LEFT_FOR_OTHERS:
+        if completion.task_id in self.done or message.dequeue_count >= MAX_RECEPTIONS:
             return "stale"
         return "left"
 
 
-_consumers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Consumer]] = (
+_receivers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Receiver]] = (
     WeakKeyDictionary()
 )
 
 
-class Mailbox:
-    """What one connection reads of a queue. All mailboxes of a loop and queue share one consumer.
+class QueueConsumer:
+    """Consumes a queue for one connection. All consumers of a queue on an event loop share one receiver.
 
     :param client: to receive and delete with.
     :param queue: name of the queue.
+    :param backoff: seconds between two receptions after failures, and where a reception brought only messages
+        for others; default 1 to 60.
     """
 
-    def __init__(self, client: SMQClient, queue: str) -> None:
+    def __init__(self, client: SMQClient, queue: str, *, backoff: Backoff = RECEIVE_BACKOFF) -> None:
         self._client = client
         self._queue = queue
+        self._backoff = backoff
 
     @contextmanager
-    def reading(self, task_id: str, arrived: Callable[[], None]) -> Iterator[None]:
-        """Be told when messages about a job come.
+    def subscribed(self, task_id: str, arrived: Callable[[], None]) -> Iterator[None]:
+        """Call a function for each message about a job, as long as the context lasts.
 
         :param task_id: of the job.
-        :param arrived: called for each message. Nothing is said of what it holds: ask IMM.
+        :param arrived: called for each message, without its content: IMM decides.
         """
-        consumer, reader = self._consumer(), _Reader(self._client, arrived)
-        consumer.join(task_id, reader)
+        receiver, subscriber = self._receiver(), _Subscriber(self._client, arrived)
+        receiver.subscribe(task_id, subscriber)
         try:
             yield
         finally:
-            consumer.leave(task_id, reader)
+            receiver.unsubscribe(task_id, subscriber)
 
     async def delete(self, task_id: str) -> None:
-        """Delete the messages about a job that have come, now that its task has the outcome."""
-        await self._consumer().delete(task_id, self._client)
+        """Delete the messages about a job that have come, now that its task has the result."""
+        await self._receiver().delete(task_id, self._client)
 
-    def _consumer(self) -> _Consumer:
-        here = _consumers.setdefault(asyncio.get_running_loop(), {})
-        return here.setdefault((self._client.endpoint, self._queue), _Consumer(self._queue))
+    def _receiver(self) -> _Receiver:
+        here = _receivers.setdefault(asyncio.get_running_loop(), {})
+        return here.setdefault(
+            (self._client.endpoint, self._queue), _Receiver(self._queue, backoff=self._backoff)
+        )

@@ -1,4 +1,4 @@
-"""Finding the job of a request whose answer was lost."""
+"""Reconciling a submission whose answer was lost: whether a job exists, and which one it is."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.clients.imm import TaskInfo
-from airflow_provider_oss_async.clients.oss import ObjectState, head, matching_keys
-from airflow_provider_oss_async.clients.retry import pauses, persist
-from airflow_provider_oss_async.exceptions import OSSServiceError
+from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry
+from airflow_provider_oss_async.exceptions import OSSServiceError, OSSUnavailableError
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.jobs.submission import Submission
-    from airflow_provider_oss_async.jobs.waiting import Clients
+    from airflow_provider_oss_async.clients.oss import ObjectState
+    from airflow_provider_oss_async.jobs.services import Services
+    from airflow_provider_oss_async.jobs.submission import JobRequest
 
 #: Seconds around the request within which its task must have started, once the clocks are compared.
 BEFORE, AFTER = 3.0, 180.0
-#: Seconds for which an accepted task may still be missing from the list, and between two looks.
-SETTLING, INTERVAL = 15.0, 3.0
+#: Pages of 100 tasks that are read at most: no project starts more in that time.
+MAX_PAGES = 200
 #: Task id of a job that is known by its result alone.
-UNKNOWN = "unknown"
+UNKNOWN_TASK_ID = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the search has shown.
+class Reconciled:
+    """What reconciling has shown.
 
     :param job: the job, if it was found.
     :param certain: with no job: whether there is none; otherwise it cannot be decided.
@@ -42,118 +42,141 @@ class Found:
     reason: str
 
 
-async def find_job(
-    clients: Clients, submission: Submission, intent_at: float, baseline: ObjectState | None = None
-) -> Found:
-    """Look for the job that a request may have started.
+async def reconcile(
+    services: Services,
+    request: JobRequest,
+    intent_at: float,
+    baseline: ObjectState | None = None,
+    *,
+    before: float = BEFORE,
+    settle_clock: bool = True,
+) -> Reconciled:
+    """Find the job that a request may have started.
 
     Tasks of the same type that started around the request are compared with it. IMM returns the definition of
     media tasks only; for other tasks a freshly written target shows that the job ran.
 
-    :param submission: the request; with the IMM project it ran in.
+    :param request: the request; with the IMM project it ran in.
     :param intent_at: when it was sent, epoch seconds by the local clock.
-    :param baseline: state of the target before; only looked at where there is no IMM project to ask.
+    :param baseline: state of the target before; only used where there is no IMM project.
+    :param before: seconds before ``intent_at`` at which its task may have started; default 3.
+    :param settle_clock: whether to compare the clocks of this machine and of the service.
     """
     try:
-        if not submission.imm_project:
-            return await _by_baseline(clients, submission, baseline)
-        since = intent_at + await _clock_offset(clients, submission) - BEFORE
+        if not request.imm_project:
+            return await _by_baseline(services, request, baseline)
+        offset = await _clock_offset(services, request) if settle_clock else 0.0
+        since = intent_at + offset - before
 
-        async def search() -> Found:
-            return await _compare(clients, submission, await _tasks(clients, submission, since), since)
+        async def search() -> Reconciled:
+            tasks = await _tasks(services, request, since, before + AFTER)
+            return await _compare(services, request, tasks, since)
 
-        # Nothing is a finding only once an accepted task would have been listed; and when the request was
-        # sent is not known, only that it was before now.
-        async for last in pauses(time.time() + SETTLING, INTERVAL, INTERVAL):
-            found = await persist(search)
+        # That nothing is listed proves something only once an accepted task must be listed; and when the
+        # request was sent is not known, only that it was before now.
+        timing = services.timing
+        interval = min(3.0, max(timing.min_poll_interval, timing.task_listing_delay / 5))
+        until = time.time() + timing.task_listing_delay
+        async for last in backoff_attempts(until, Backoff(interval, interval)):
+            found = await retry(search, seconds=timing.retry_seconds, backoff=timing.call_backoff)
             if found.job is not None or last:
                 return found
     except OSSServiceError as error:
-        return Found(None, certain=False, reason=f"the search failed: {error}")
+        return Reconciled(None, certain=False, reason=f"the search failed: {error}")
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-async def _clock_offset(clients: Clients, submission: Submission) -> float:
+async def _clock_offset(services: Services, request: JobRequest) -> float:
     """Return by how many seconds the service's clock is ahead."""
-    from alibabacloud_oss_v2.models import HeadObjectRequest
-
-    await clients.ready()
-    request = HeadObjectRequest(submission.source.bucket, submission.source.key)
     try:
-        headers: Any = (await clients.oss.head_object(request)).headers
-        return parsedate_to_datetime(headers["Date"]).timestamp() - time.time()
+        date = await services.oss.service_time(request.source.bucket, request.source.key)
+        return parsedate_to_datetime(date).timestamp() - time.time()
     except Exception:
         # The source may be unreadable by now; the clocks of machines with time keeping agree well enough.
         return 0.0
 
 
-async def _tasks(clients: Clients, submission: Submission, since: float) -> list[TaskInfo]:
+async def _tasks(services: Services, request: JobRequest, since: float, seconds: float) -> list[TaskInfo]:
     tasks: list[TaskInfo] = []
     token: str | None = None
+    seen: set[str] = set()
     while True:
-        page, token = await clients.imm.list_tasks(
-            submission.imm_project,
-            task_types=[submission.task_type],
-            start=datetime.fromtimestamp(since, UTC),
-            end=datetime.fromtimestamp(since, UTC) + timedelta(seconds=BEFORE + AFTER),
-            definition=True,
-            next_token=token,
+        page, token = await services.poller.limiter.run(
+            lambda token=token: services.imm.list_tasks(  # type: ignore[misc]
+                request.imm_project,
+                task_types=[request.task_type],
+                start=datetime.fromtimestamp(since, UTC),
+                end=datetime.fromtimestamp(since, UTC) + timedelta(seconds=seconds),
+                definition=True,
+                next_token=token,
+            )
         )
         tasks.extend(page)
         if token is None:
             return tasks
+        if token in seen or len(seen) >= MAX_PAGES:
+            raise OSSUnavailableError(
+                "IMM ListTasks does not end: it repeats a page, or has too many of them",
+                service="IMM",
+                action="ListTasks",
+            )
+        seen.add(token)
 
 
-async def _compare(clients: Clients, submission: Submission, tasks: list[TaskInfo], since: float) -> Found:
+async def _compare(
+    services: Services, request: JobRequest, tasks: list[TaskInfo], since: float
+) -> Reconciled:
     if not tasks:
-        return Found(None, certain=True, reason=f"no {submission.task_type} task started around the request")
-    source = str(submission.source)
-    matching = [task for task in tasks if {source, submission.target} <= _uris(task.definition)]
-    similar = [task for task in tasks if _may_be(task, source, submission.target)]
+        return Reconciled(
+            None, certain=True, reason=f"no {request.task_type} task started around the request"
+        )
+    source = str(request.source)
+    matching = [task for task in tasks if {source, request.target} <= _uris(task.definition)]
+    similar = [task for task in tasks if _may_be(task, source, request.target)]
     if len(matching) == 1:
-        return Found(
-            _job(submission, matching[0]), certain=True, reason="source and target are those of the task"
+        return Reconciled(
+            _job(request, matching[0]), certain=True, reason="source and target are those of the task"
         )
     if len(matching) > 1:
         ids = ", ".join(task.task_id for task in matching)
-        return Found(None, certain=False, reason=f"several tasks have its source and target: {ids}")
+        return Reconciled(None, certain=False, reason=f"several tasks have its source and target: {ids}")
     if not similar:
-        return Found(
+        return Reconciled(
             None, certain=True, reason="no task that started around the request has its source and target"
         )
-    return await _by_output(clients, submission, similar, since)
+    return await _by_output(services, request, similar, since)
 
 
-async def _by_output(clients: Clients, submission: Submission, tasks: list[TaskInfo], since: float) -> Found:
-    """Tell by a freshly written target, where the service does not show what its tasks are about."""
+async def _by_output(
+    services: Services, request: JobRequest, tasks: list[TaskInfo], since: float
+) -> Reconciled:
+    """Decide by a freshly written target, where the service does not show the source of its tasks."""
     ids = ", ".join(task.task_id for task in tasks)
-    expected = outputs_of(submission.process, submission.source)
+    expected = outputs_of(request.process, request.source)
     if expected is not None and len(tasks) == 1:
-        fresh = matching_keys(
-            clients.oss,
+        fresh = services.oss.matching_keys(
             expected.bucket,
             expected.prefix,
             expected.pattern,
             datetime.fromtimestamp(since, UTC),
         )
         async for _ in fresh:
-            return Found(_job(submission, tasks[0]), certain=True, reason="the target was written by then")
-    return Found(
+            return Reconciled(_job(request, tasks[0]), certain=True, reason="the target was written by then")
+    return Reconciled(
         None, certain=False, reason=f"it may be one of the tasks {ids}, which do not show their source"
     )
 
 
-async def _by_baseline(clients: Clients, submission: Submission, baseline: ObjectState | None) -> Found:
-    """Tell by the target alone; the task's id stays unknown."""
-    expected = outputs_of(submission.process, submission.source)
+async def _by_baseline(services: Services, request: JobRequest, baseline: ObjectState | None) -> Reconciled:
+    """Decide by the target alone; the task's id stays unknown."""
+    expected = outputs_of(request.process, request.source)
     if expected is not None and expected.key:
-        await clients.ready()
-        state = await head(clients.oss, expected.bucket, expected.key)
+        state = await services.oss.head(expected.bucket, expected.key)
         if state is not None and state != baseline:
             written = datetime.fromtimestamp(state.modified, UTC).isoformat()
-            info = TaskInfo(task_id=UNKNOWN, task_type="", status="", start_time=written)
-            return Found(_job(submission, info), certain=True, reason="its target has been written")
-    return Found(None, certain=False, reason="without an IMM project its tasks cannot be listed")
+            info = TaskInfo(task_id=UNKNOWN_TASK_ID, task_type="", status="", start_time=written)
+            return Reconciled(_job(request, info), certain=True, reason="its target has been written")
+    return Reconciled(None, certain=False, reason="without an IMM project its tasks cannot be listed")
 
 
 def _may_be(task: TaskInfo, source: str, target: str) -> bool:
@@ -184,15 +207,15 @@ def _uris(definition: str) -> set[str]:
     return found
 
 
-def _job(submission: Submission, task: TaskInfo) -> OSSJob:
+def _job(request: JobRequest, task: TaskInfo) -> OSSJob:
     return OSSJob(
         task_id=task.task_id,
-        task_type=submission.task_type,
-        source=str(submission.source),
-        target=submission.target,
-        process=submission.process.encode(),
-        region=submission.region,
-        imm_project=submission.imm_project,
+        task_type=request.task_type,
+        source=str(request.source),
+        target=request.target,
+        process=request.process.encode(),
+        region=request.region,
+        imm_project=request.imm_project,
         event_id=task.event_id,
         submitted_at=task.start_time,
     )

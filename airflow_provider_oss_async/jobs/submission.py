@@ -6,21 +6,26 @@ import asyncio
 import hashlib
 import json
 import random
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_oss_async.clients.oss import advice, root_cause, was_never_sent
+from airflow_provider_oss_async.clients.errors import Diagnosis, Failure, diagnose, diagnosis_of
+from airflow_provider_oss_async.clients.retry import Backoff
 from airflow_provider_oss_async.exceptions import (
+    OSSAsyncError,
     OSSSubmitError,
     OSSSubmitNotSentError,
     OSSSubmitRefusedError,
     OSSSubmitUncertainError,
     ProcessError,
+    error_text,
 )
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.process import (
+    TASK_TYPES,
     ObjectURI,
     Process,
     SaveAs,
@@ -29,23 +34,26 @@ from airflow_provider_oss_async.process import (
     parse_process,
     read_specification,
 )
-from airflow_provider_oss_async.process.style import TASK_TYPES
 
 if TYPE_CHECKING:
-    from alibabacloud_oss_v2.aio import AsyncClient
+    from collections.abc import Callable
 
-#: Attempts to reach the service while it is certain that nothing was sent.
-ATTEMPTS = 4
-#: Seconds before the second attempt; doubles from there, with jitter.
-BACK_OFF = 0.5
+    from airflow_provider_oss_async.clients.oss import OSSClient
+
+#: Attempts while it is certain that nothing was accepted, and the intervals between them.
+ATTEMPTS, SUBMIT_BACKOFF = 4, Backoff(0.5, 8.0, 2.0)
+#: Seconds that may pass between the intent to submit and the request.
+INTENT_MAX_AGE = 5.0
+_ACTION = "AsyncProcessObject"
+_MAX_CLOCK_SKEW = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class JobRequest:
     """One request, complete and checked.
 
     :param source: the object to process.
-    :param process: the instruction.
+    :param process: the process.
     :param task_type: IMM task type of the operation.
     :param region: region of the bucket.
     :param imm_project: IMM project the job will run in; empty if not known.
@@ -70,24 +78,28 @@ class Submission:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def instruct(
+def build_request(
     process: str | Process | Specification | Style,
     source: ObjectURI,
     target: ObjectURI | None = None,
     topic: str = "",
     task_type: str = "",
-) -> Submission:
-    """Complete an instruction that may be given in any form.
+    *,
+    allow_ignored: bool = False,
+) -> JobRequest:
+    """Build the request of a process that may be given in any form.
 
     :param process: a specification, a style, or a process string, which may name target and topic itself.
     :param target: where the result goes.
     :param topic: SMQ topic to notify.
     :param task_type: IMM task type of a style that is given as a string.
+    :param allow_ignored: whether a process string may hold parameters that are certain to have no effect; a
+        specification has an argument of its own for that. Default: it may not.
     :return: the request, with neither region nor project yet.
     :raises ProcessError: says what is wrong or missing.
     """
     if isinstance(process, Specification | Style):
-        return Submission(source, process.to_process(source, target, topic), process.task_type)
+        return JobRequest(source, process.to_process(source, target, topic), process.task_type)
     given = parse_process(process) if isinstance(process, str) else process
     if (given.saveas and target) or (given.topic and topic):
         raise ProcessError(
@@ -105,115 +117,146 @@ def instruct(
             )
         specification = Style(given.operation.removeprefix("style/"), task_type=task_type)
     else:
-        specification = read_specification(given)
+        specification = read_specification(given, allow_ignored=allow_ignored)
     # The specification checks; the order and spelling of what was given are kept.
     specification.to_process(source, target, topic)
     if target is not None and saveas is None:
         saveas = SaveAs(target.key, target.bucket)
-    return Submission(source, replace(given, saveas=saveas, topic=topic), specification.task_type)
+    return JobRequest(source, replace(given, saveas=saveas, topic=topic), specification.task_type)
 
 
-async def submit(oss: AsyncClient, submission: Submission, *, timeout: float = 60.0) -> OSSJob:
+async def submit(
+    oss: OSSClient,
+    request: JobRequest,
+    *,
+    timeout: float = 60.0,
+    backoff: Backoff = SUBMIT_BACKOFF,
+    before_attempt: Callable[[], None] | None = None,
+) -> OSSJob:
     """Submit a job.
 
-    Attempts that certainly never left this machine are repeated with jittered back-off, and requests that
-    the service refused for their number (429) likewise; nothing else is.
+    Attempts that certainly never left this machine are repeated with backoff, and requests that the service
+    refused for their number (429) likewise; nothing else is.
 
-    :param oss: client whose credentials are loaded.
-    :param timeout: seconds for one attempt as a whole.
+    :param timeout: seconds for one attempt as a whole; default 60.
+    :param backoff: between the attempts; default 0.5 to 8 s, doubling.
+    :param before_attempt: called, in a thread, within :data:`INTENT_MAX_AGE` seconds before each request;
+        what
+        it raises prevents the request.
     :raises OSSSubmitRefusedError: the service refused; there is no job.
     :raises OSSSubmitNotSentError: the service could not be reached; there is no job.
     :raises OSSSubmitUncertainError: there may be a job.
     """
+    interval = 0.0
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return await _attempt(oss, submission, timeout)
+            return await _attempt(oss, request, timeout, before_attempt)
         except OSSSubmitError as error:
-            again = isinstance(error, OSSSubmitNotSentError) or error.status == 429
-            if not again or attempt == ATTEMPTS:
+            repeatable = isinstance(error, OSSSubmitNotSentError) or (
+                isinstance(error, OSSSubmitRefusedError) and diagnosis_of(error).kind == "throttled"
+            )
+            if not repeatable or attempt == ATTEMPTS:
                 raise
-        await asyncio.sleep(BACK_OFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+            interval = backoff.after(interval)
+            await asyncio.sleep(max(interval, min(error.retry_after or 0.0, 30.0)) * random.uniform(0.5, 1.5))  # noqa: S311
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-async def _attempt(oss: AsyncClient, submission: Submission, timeout: float) -> OSSJob:
-    from alibabacloud_oss_v2.models import AsyncProcessObjectRequest
-
-    source = submission.source
-    text = submission.process.encode()
-    request = AsyncProcessObjectRequest(bucket=source.bucket, key=source.key, process=text)
+async def _attempt(
+    oss: OSSClient, request: JobRequest, timeout: float, before_attempt: Callable[[], None] | None
+) -> OSSJob:
+    source, text = request.source, request.process.encode()
     try:
-        # The SDK's own retries repeat a request whose answer was lost, and each repetition is a job.
-        call = oss.async_process_object(request, retry_max_attempts=1)
-        result: Any = await asyncio.wait_for(call, timeout)
-    except Exception as error:
-        failure = _failure(error, submission, timeout)
-    else:
-        if result.task_id:
-            date = (result.headers or {}).get("Date")
-            accepted = parsedate_to_datetime(date) if date else datetime.now(UTC)
-            return OSSJob(
-                task_id=result.task_id,
-                task_type=submission.task_type,
-                source=str(source),
-                target=submission.target,
-                process=text,
-                region=submission.region,
-                imm_project=submission.imm_project,
-                event_id=result.event_id or "",
-                request_id=result.request_id or "",
-                submitted_at=accepted.isoformat(),
-            )
-        failure = OSSSubmitUncertainError(
-            f"OSS answered {submission.process.operation} for {source} without a task id (request id "
-            f"{result.request_id}). The job may be running. Is the bucket bound to an IMM project?",
-            service="OSS",
-            action="AsyncProcessObject",
-            status=result.status_code,
-            request_id=result.request_id or "",
+        await oss.prepare()
+    except OSSAsyncError as error:
+        raise OSSSubmitNotSentError(
+            error_text(f"Nothing was submitted: {error}", source=source, target=request.target),
+            **{**error.fields, "source": str(source), "target": request.target},
+        ) from None
+    while before_attempt is not None:
+        began = time.time(), time.monotonic()
+        await asyncio.to_thread(before_attempt)
+        # A process that was stopped in between (SIGSTOP, a suspended machine) may have been superseded.
+        if max(time.time() - began[0], time.monotonic() - began[1]) <= INTENT_MAX_AGE:
+            break
+    answer = await oss.process_object(source.bucket, source.key, text, timeout=timeout)
+    if isinstance(answer, Failure):
+        raise _submit_error(answer, request)
+    if answer.task_id:
+        return OSSJob(
+            task_id=answer.task_id,
+            task_type=request.task_type,
+            source=str(source),
+            target=request.target,
+            process=text,
+            region=request.region,
+            imm_project=request.imm_project,
+            event_id=answer.event_id,
+            request_id=answer.request_id,
+            submitted_at=_accepted_at(answer.date),
         )
-    # Outside the handler: the SDK's exceptions cannot be pickled, so they must not be chained to ours.
-    raise failure
-
-
-def _failure(error: Exception, submission: Submission, timeout: float) -> OSSSubmitError:
-    cause = root_cause(error)
-    what = f"{submission.process.operation} for {submission.source}"
-    status = getattr(cause, "status_code", None)
-    if isinstance(status, int):
-        code, detail, ec = (str(getattr(cause, name, "") or "") for name in ("code", "message", "ec"))
-        request_id = str(getattr(cause, "request_id", "") or "")
-        refused = 300 <= status < 500
-        text = (
-            f"OSS {'refused' if refused else 'failed on'} {what} with HTTP {status} {code}: {detail} "
-            f"(request id {request_id or 'unknown'}{', EC ' + ec if ec else ''})."
-        )
-        text += f" {advice(code, detail)}" if refused else " The job may be running all the same."
-        kind = OSSSubmitRefusedError if refused else OSSSubmitUncertainError
-        return kind(
-            text.rstrip(),
-            service="OSS",
-            action="AsyncProcessObject",
-            status=status,
-            code=code,
-            detail=detail,
-            request_id=request_id,
-            ec=ec,
-        )
-    if isinstance(cause, TimeoutError) and not was_never_sent(cause):
-        reason = f"no answer within {timeout:g} s"
-    else:
-        reason = f"{type(cause).__name__}: {cause}"
-    if was_never_sent(cause):
-        return OSSSubmitNotSentError(
-            f"OSS could not be asked for {what}, and nothing was submitted: {reason}",
-            service="OSS",
-            action="AsyncProcessObject",
-            detail=reason,
-        )
-    return OSSSubmitUncertainError(
-        f"OSS was asked for {what} but its answer was lost ({reason}). The job may be running.",
+    advice = "Is the bucket bound to an IMM project?"
+    raise OSSSubmitUncertainError(
+        error_text(
+            f"OSS answered {request.process.operation} without a task id: the job may be running",
+            advice,
+            source=source,
+            target=request.target,
+            HTTP=answer.status,
+            request_id=answer.request_id,
+        ),
         service="OSS",
-        action="AsyncProcessObject",
-        detail=reason,
+        action=_ACTION,
+        status=answer.status,
+        advice=advice,
+        request_id=answer.request_id,
+        source=str(source),
+        target=request.target,
+    )
+
+
+def _accepted_at(date: str) -> str:
+    """Return the service's time of the answer; this machine's where that cannot be believed."""
+    now = datetime.now(UTC)
+    try:
+        moment = parsedate_to_datetime(date)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # Requests of a machine whose clock is wrong by more than 15 minutes are refused.
+        return (moment if abs((moment - now).total_seconds()) < _MAX_CLOCK_SKEW else now).isoformat()
+    except (TypeError, ValueError, OverflowError):
+        return now.isoformat()
+
+
+def _submit_error(failure: Failure, request: JobRequest) -> OSSSubmitError:
+    what = request.process.operation
+    diagnosis = Diagnosis()
+    kind: type[OSSSubmitError]
+    if failure.never_sent:
+        kind = OSSSubmitNotSentError
+        reason = f"OSS could not be reached, and nothing was submitted: {failure.detail}"
+    elif failure.authentic and failure.status is not None and 300 <= failure.status < 500:
+        kind = OSSSubmitRefusedError
+        diagnosis = diagnose("OSS", failure.code, failure.detail, action=_ACTION, status=failure.status)
+        reason = f"OSS refused {what}: {failure.detail or failure.code or 'no message'}"
+    else:
+        kind = OSSSubmitUncertainError
+        detail = failure.detail or failure.code
+        if failure.status is not None and not failure.authentic:
+            detail = f"HTTP {failure.status} that is not from OSS{f': {detail}' if detail else ''}"
+        elif failure.status is not None:
+            detail = f"HTTP {failure.status} {detail}".rstrip()
+        reason = f"The job may be running: OSS gave no usable answer to {what} ({detail})"
+    return kind(
+        error_text(reason, diagnosis.advice, source=request.source, target=request.target, **failure.facts()),
+        service="OSS",
+        action=_ACTION,
+        status=failure.status,
+        code=failure.code,
+        detail=failure.detail,
+        advice=diagnosis.advice,
+        request_id=failure.request_id,
+        ec=failure.ec,
+        retry_after=failure.retry_after,
+        source=str(request.source),
+        target=request.target,
     )

@@ -1,218 +1,111 @@
-"""Following an accepted job until it has ended, by one of several strategies."""
+"""Waiting for an accepted job until it has ended, by the strategy that its task names."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+import logging
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_oss_async.clients.oss import ObjectState, head
-from airflow_provider_oss_async.clients.retry import pauses, persist, seldom
-from airflow_provider_oss_async.exceptions import (
-    OSSServiceError,
-    OSSThrottledError,
-    OSSUnavailableError,
-    ProcessError,
-)
-from airflow_provider_oss_async.jobs.job import (
-    CEILING,
-    MAX_TIMEOUT,
-    SMQ_CEILING,
-    SMQ_FLOOR,
-    Completion,
-    JobStatus,
-    OSSJob,
-)
-from airflow_provider_oss_async.jobs.poller import REFUSALS
-from airflow_provider_oss_async.jobs.result import OutcomeClients, result_of, timeout_error
-from airflow_provider_oss_async.process import ObjectURI, parse_process
-from airflow_provider_oss_async.process.naming import outputs_of
+from airflow_provider_oss_async.clients.errors import missing_resource
+from airflow_provider_oss_async.clients.retry import retry
+from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError, error_text
+from airflow_provider_oss_async.jobs.completion import strategy_of
+from airflow_provider_oss_async.jobs.job_errors import with_job
+from airflow_provider_oss_async.jobs.result import result_of
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.jobs.poller import Watcher
-    from airflow_provider_oss_async.jobs.queue_consumer import Mailbox
-    from airflow_provider_oss_async.jobs.submission import Submission
+    from airflow_provider_oss_async.jobs.job import JobStatus
+    from airflow_provider_oss_async.jobs.services import Services
+    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+
+log = logging.getLogger(__name__)
 
 
-class Clients(OutcomeClients, Protocol):
-    """What following needs of the open clients of a connection."""
+async def settle_project(services: Services, bucket: str, project: str) -> str:
+    """Return the IMM project in which the jobs of a bucket run.
 
-    @property
-    def watcher(self) -> Watcher:
-        """Watcher over the IMM client."""
-
-    @property
-    def mailbox(self) -> Mailbox | None:
-        """Completion messages of the connection's queue; ``None`` where it names no queue."""
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """A job and how to follow it: everything a trigger has to remember. Holds no secret.
-
-    :param job: the job.
-    :param completion: see :data:`Completion`.
-    :param deadline: when waiting ends, in epoch seconds.
-    :param poll_interval: seconds between two looks at most; ``None`` for the strategy's own.
-    :param baseline: for ``object``: the state of the target before the submission, ``None`` if there was
-        no object.
+    :param project: what the user has set; compared with the binding of the bucket.
+    :raises ProcessError: the bucket is bound to another project.
+    :raises OSSServiceError: the bucket is not bound; or no project was set, and the binding could not be
+        read.
     """
-
-    job: OSSJob
-    completion: Completion
-    deadline: float
-    poll_interval: float | None = None
-    baseline: ObjectState | None = None
-
-    @property
-    def ceiling(self) -> float:
-        """Seconds between two looks at most."""
-        return self.poll_interval or (SMQ_CEILING if self.completion == "smq" else CEILING)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a form of JSON natives."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Following:
-        """Read what :meth:`to_dict` wrote."""
-        baseline = data.get("baseline")
-        return cls(
-            job=OSSJob.from_dict(data["job"]),
-            completion=data["completion"],
-            deadline=float(data["deadline"]),
-            poll_interval=data.get("poll_interval"),
-            baseline=ObjectState(**baseline) if baseline else None,
-        )
-
-
-async def settle_project(clients: Clients, bucket: str, project: str) -> str:
-    """Return the IMM project a job of this bucket will run in, looked up where it is not given.
-
-    :raises OSSServiceError: the bucket is not bound, or the look-up is not allowed; says what to do.
-    """
-    if project:
-        return project
     try:
-        return await persist(lambda: clients.imm.get_bucket_project(bucket))
-    except OSSServiceError as error:
-        raise type(error)(
-            f"{error} Nothing was submitted. Waiting needs the IMM project of bucket {bucket}: "
-            "set imm_project on the task or the connection, or use completion='object'.",
-            **{key: value for key, value in vars(error).items() if key not in ("message", "_fields")},
-        ) from None
-
-
-def predictable_output(submission: Submission) -> ObjectURI:
-    """Return the one object whose appearance tells that a job is done.
-
-    :raises ProcessError: the job has several outputs, none, or one whose name only the service knows.
-    """
-    outputs = outputs_of(submission.process, submission.source)
-    if outputs is None or not outputs.key or outputs.overwrites:
-        raise ProcessError(
-            "completion='object' needs exactly one output whose name can be told beforehand, and "
-            f"{submission.process.operation} with target {submission.target or '(none)'} has not; "
-            "use completion='imm'."
+        bound = await retry(
+            lambda: services.imm.get_bucket_project(bucket),
+            seconds=services.timing.retry_seconds,
+            backoff=services.timing.call_backoff,
         )
-    return ObjectURI(outputs.bucket, outputs.key)
+    except OSSServiceError as error:
+        if project and missing_resource(error) is None:
+            log.warning(
+                "It could not be checked that the bucket %s is bound to IMM project %r: %s",
+                bucket,
+                project,
+                error,
+            )
+            return project
+        advice = (
+            "Bind the bucket to an IMM project of its region, or set imm_project on the task or the "
+            "connection, "
+            "or use completion='object'."
+        )
+        raise error.replace(
+            message=f"Nothing was submitted: waiting needs the IMM project of bucket {bucket}. {advice} "
+            f"{error}",
+            advice=advice,
+        ) from None
+    if project and bound != project:
+        raise ProcessError(
+            error_text(
+                f"Nothing was submitted: imm_project={project!r} is not the project of bucket {bucket}, "
+                f"which is "
+                f"bound to {bound!r}",
+                f"Set imm_project={bound!r}, or leave it out.",
+            ),
+            advice=f"Set imm_project={bound!r}, or leave it out.",
+        )
+    return bound
 
 
-async def see_through(
-    clients: Clients, following: Following, known: JobStatus | None = None
+async def wait_for_result(
+    services: Services,
+    spec: WaitSpecification,
+    known: JobStatus | None = None,
 ) -> dict[str, Any]:
-    """Wait until a job has ended, and return what came of it, see :func:`outcome.result_of`.
+    """Wait until a job has ended, and return its result, see :func:`.result.result_of`.
 
-    :param known: what a look has shown; nobody is asked again where that was final.
+    :param known: the state at the last poll; there is no other one where that was final.
     :raises OSSJobError: the job did not succeed, or had not ended at the deadline.
-    :raises OSSServiceError: the service refuses to tell.
+    :raises OSSServiceError: the service refuses to tell; ``job`` names the job.
     """
-    final = known if known is not None and known.final else await follow(clients, following)
-    return await persist(lambda: result_of(clients, following.job, final), following.deadline)
+    try:
+        if known is not None and known.final:
+            final = known
+        else:
+            final = await strategy_of(spec.completion).wait(services, spec)
+        return await retry(
+            lambda: result_of(services, spec.job, final),
+            until=spec.deadline,
+            seconds=services.timing.retry_seconds,
+            backoff=services.timing.call_backoff,
+        )
+    except OSSServiceError as error:
+        raise with_job(error, spec.job) from None
 
 
-async def acknowledge(clients: Clients, following: Following) -> None:
-    """Delete the messages about a job, whose outcome is in the hands of its task now."""
-    if following.completion == "smq" and clients.mailbox is not None:
-        await clients.mailbox.delete(following.job.task_id)
+async def poll_once(
+    services: Services, spec: WaitSpecification, known_since: float | None = None
+) -> JobStatus:
+    """Return the state of a job now.
 
-
-async def follow(clients: Clients, following: Following) -> JobStatus:
-    """Wait until a job has ended.
-
-    :return: a final status.
-    :raises OSSJobTimeoutError: it had not ended at the deadline.
-    :raises OSSServiceError: the service refuses to tell.
-    """
-    if following.completion == "object":
-        return await _wait_for_object(clients, following)
-    job, watcher, deadline = following.job, clients.watcher, following.deadline
-    if job.submitted is not None:
-        # Retries follow a job with new deadlines, but IMM's record of it has an end.
-        deadline = min(deadline, job.submitted + MAX_TIMEOUT)
-    if following.completion == "imm":
-        return await watcher.wait(job, deadline=deadline, ceiling=following.ceiling)
-    wait = watcher.wait(job, deadline=deadline, ceiling=following.ceiling, floor=SMQ_FLOOR)
-    if clients.mailbox is None:
-        seldom("The connection names no SMQ queue any more: only IMM is asked for job %s", job.task_id)
-        return await wait
-    with clients.mailbox.reading(job.task_id, functools.partial(watcher.nudge, job)):
-        return await wait
-
-
-async def look(clients: Clients, following: Following, known_since: float | None = None) -> JobStatus:
-    """Ask once, now.
-
-    :param known_since: see :meth:`Watcher.look`.
+    :param known_since: epoch seconds since which the service must know the job.
     :raises OSSServiceError: no answer, or a refusal.
     """
-    if following.completion == "object":
-        return await _look_for_object(clients, following)
-    return await clients.watcher.look(following.job, known_since)
+    try:
+        return await strategy_of(spec.completion).poll(services, spec, known_since)
+    except OSSServiceError as error:
+        raise with_job(error, spec.job) from None
 
 
-async def _look_for_object(clients: Clients, following: Following) -> JobStatus:
-    source = ObjectURI.parse(following.job.source)
-    expected = outputs_of(parse_process(following.job.process), source)
-    if expected is None or not expected.key:
-        raise ProcessError(f"job {following.job.task_id} has no output whose name can be told beforehand")
-    async with clients.gate:
-        await clients.ready()
-        state = await head(clients.oss, expected.bucket, expected.key)
-    before = following.baseline
-    # A result that equals the old object keeps its ETag; then only its time or version moves.
-    if state is None or (before is not None and state == before):
-        return JobStatus("running")
-    return JobStatus("succeeded", finished_at=datetime.fromtimestamp(state.modified, UTC).isoformat())
-
-
-async def _wait_for_object(clients: Clients, following: Following) -> JobStatus:
-    refusals = 0
-    floor = min(clients.watcher.floor, following.ceiling)
-    async for _ in pauses(following.deadline, floor, following.ceiling):
-        try:
-            status = await _look_for_object(clients, following)
-            refusals = 0
-            if status.final:
-                return status
-        except (OSSThrottledError, OSSUnavailableError):
-            pass
-        except OSSServiceError:
-            refusals += 1
-            if refusals >= REFUSALS:
-                raise
-    raise timeout_error(following.job)
-
-
-async def take_baseline(clients: Clients, output: ObjectURI) -> ObjectState | None:
-    """Return what stands at the target before the submission, ``None`` if nothing.
-
-    :raises OSSServiceError: the object cannot be looked at, so nothing could be waited for.
-    """
-
-    async def look() -> ObjectState | None:
-        await clients.ready()
-        return await head(clients.oss, output.bucket, output.key)
-
-    return await persist(look)
+async def acknowledge(services: Services, spec: WaitSpecification) -> None:
+    """Delete the messages about a job, whose task has the result now."""
+    await strategy_of(spec.completion).acknowledge(services, spec)

@@ -1,24 +1,29 @@
-"""What all operators share: arguments, submitting once and only once, waiting, and the result."""
+"""What all operators share: arguments, submitting exactly once, waiting, and the result."""
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, get_args
 
 from airflow.sdk import BaseOperator, conf
 
 from airflow_provider_oss_async.exceptions import (
+    OSSAsyncError,
+    OSSConnectionError,
     OSSJobFailedError,
     OSSJobLostError,
     OSSServiceError,
     ProcessError,
+    error_text,
 )
-from airflow_provider_oss_async.jobs.job import COMPLETIONS, MAX_TIMEOUT
+from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
+from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY, OSSRetryPolicy
 from airflow_provider_oss_async.process import ObjectURI, Specification
 
 if TYPE_CHECKING:
@@ -28,54 +33,78 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.job import Completion, JobStatus, OSSJob
+    from airflow_provider_oss_async.jobs.completion import Circumstances
+    from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.submission import JobRequest
-    from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 
 T = TypeVar("T")
 
 #: Seconds that waiting may take where ``timeout`` is not given.
 DEFAULT_TIMEOUT = 6 * 3600.0
+#: Seconds between two polls at most.
+MAX_POLL_INTERVAL = 3600.0
+#: What to do where it cannot be decided whether a request has started a job.
+OnUncertainSubmit = Literal["fail", "resubmit"]
+#: What to do where the target exists before the submission.
+IfTargetExists = Literal["overwrite", "skip", "fail"]
 
 
 class OSSAsyncBaseOperator(BaseOperator):
     """Submits one asynchronous OSS job and waits for it.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    XCom: ``task_id``, ``event_id`` and ``request_id`` as soon as the job is submitted; after success the
+    result
+    (a dict) as ``return_value``, and ``outputs`` by itself; after a failure ``code``, ``detail`` and ``job``.
+
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     template_fields: Sequence[str] = (
         "source",
         "target",
+        "if_target_exists",
         "notify_topic",
         "extra_params",
         "completion",
@@ -91,8 +120,9 @@ class OSSAsyncBaseOperator(BaseOperator):
     def __init__(
         self,
         *,
-        source: str,
+        source: str | Mapping[str, Any],
         target: str | None = None,
+        if_target_exists: str = "overwrite",
         notify_topic: str | None = None,
         extra_params: Mapping[str, str | float] | str | None = None,
         allow_ignored: bool = False,
@@ -100,33 +130,53 @@ class OSSAsyncBaseOperator(BaseOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | None = None,
         region: str | None = None,
         oss_conn_id: str = "oss_async_default",
         **kwargs: Any,
     ) -> None:
+        if HAS_RETRY_POLICY and kwargs.get("retry_policy") is None:
+            kwargs["retry_policy"] = OSSRetryPolicy(retry_failed_job)
         super().__init__(**kwargs)
         self.source = source
         self.target = target
+        self.if_target_exists = if_target_exists
         self.notify_topic = notify_topic
         self.extra_params = extra_params
         self.allow_ignored = allow_ignored
         self.completion = completion
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
+        # Not public: Airflow refuses DAGs with an attribute of that name where plugins have listeners.
+        self._end_from_trigger = end_from_trigger
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.on_uncertain_submit = on_uncertain_submit
+        self.retry_failed_job = retry_failed_job
         self.durable = durable
         self.imm_project = imm_project
         self.region = region
         self.oss_conn_id = oss_conn_id
         self._job: OSSJob | None = None
+        self._killed = threading.Event()
+        #: Source and outputs of this task instance, for OpenLineage.
+        self._lineage: dict[str, Any] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OSSAsyncBaseOperator:
+        # An event has a lock, which cannot be copied.
+        killed = self.__dict__.pop("_killed", None)
+        try:
+            copied = super().__deepcopy__(memo)
+        finally:
+            if killed is not None:
+                self.__dict__["_killed"] = killed
+        copied.__dict__["_killed"] = threading.Event()
+        return cast("OSSAsyncBaseOperator", copied)
 
     @cached_property
     def hook(self) -> OSSAsyncHook:
@@ -136,137 +186,173 @@ class OSSAsyncBaseOperator(BaseOperator):
         return OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
 
     @abstractmethod
-    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
-        """Return what to ask for, without region and IMM project.
+    def job_request(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
+        """Return the request, without region and IMM project.
 
         :raises ProcessError: an argument is missing or not allowed.
         """
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the service would silently ignore."""
+        """Yield what the service may not do as asked."""
         return iter(())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Submit the job, or find the one that an earlier try submitted, and see it through.
+        """Submit the job, or reconnect to the one that an earlier try submitted, and wait for it.
 
         :return: the job as a dict; after a wait also ``status``, ``finished_at`` and ``outputs``.
         :raises ValueError: an argument or the connection is wrong; nothing was sent.
         :raises OSSSubmitError: the job could not be submitted.
         :raises OSSJobError: the job did not succeed.
         """
-        # What only a running task needs is not imported while a DAG file is parsed.
-        from airflow_provider_oss_async.jobs.waiting import look, see_through
-        from airflow_provider_oss_async.operators.job_store import TaskRecord
-        from airflow_provider_oss_async.operators.submit_once import Once
+        try:
+            return self._execute(context)
+        except OSSAsyncError as error:
+            raise self._failed(context, error) from None
 
-        submission = self.build_submission()
-        record = TaskRecord(context, submission.fingerprint, enabled=self.durable)
+    def _execute(self, context: Context) -> dict[str, Any]:
+        # What only a running task needs is not imported while a DAG file is parsed.
+        from airflow_provider_oss_async.jobs.completion import strategy_of
+        from airflow_provider_oss_async.jobs.existing_outputs import ExistingOutputs
+        from airflow_provider_oss_async.jobs.waiting import poll_once, wait_for_result
+        from airflow_provider_oss_async.operators.job_store import JobStateStore
+        from airflow_provider_oss_async.operators.submit_once import SubmitOrReconnect
+
+        request = self.build_request()
+        self._lineage = {"source": str(request.source)}
+        store = JobStateStore(context, request.fingerprint, enabled=self.durable)
         timeout = _seconds(self.timeout) or DEFAULT_TIMEOUT
         if self.execution_timeout is not None:
             # Airflow counts it anew after a deferral.
             timeout = min(timeout, self.execution_timeout.total_seconds())
         with self.hook.running() as run:
-            following = Once(
+            obtained = SubmitOrReconnect(
                 run=run,
-                submission=submission,
-                record=record,
-                completion=cast("Completion", self.completion),
-                must_follow=self.wait_for_completion,
+                request=request,
+                store=store,
+                completion=self.completion,
+                waits=self.wait_for_completion,
                 deadline=time.time() + timeout,
-                poll_interval=_seconds(self.poll_interval),
+                max_poll_interval=_seconds(self.poll_interval),
                 resubmit=self.on_uncertain_submit == "resubmit",
+                if_target_exists=self.if_target_exists,
+                killed=self._killed,
             ).obtain()
-            job = self._job = following.job
+            if isinstance(obtained, ExistingOutputs):
+                return self._succeed(context, obtained.result())
+            spec = obtained
+            job = self._job = spec.job
             ti = context["ti"]
             for name in ("task_id", "event_id", "request_id"):
                 ti.xcom_push(key=name, value=getattr(job, name))
             OSSAsyncTaskLink.push(ti, job)
-            self.log.info("Job %s: %s on %s", job.task_id, job.process.partition(",")[0], job.source)
+            self.log.info(
+                "Submitted %s: target %s, IMM project %s, deadline %s, source %s, job %s",
+                job.process.partition(",")[0],
+                job.target or "none",
+                job.imm_project or "not known",
+                datetime.fromtimestamp(spec.deadline, UTC).isoformat(timespec="seconds"),
+                job.source,
+                job.task_id,
+            )
             if not self.wait_for_completion:
                 return job.to_dict()
             status: JobStatus | None = None
             if self.deferrable:
                 try:
-                    status = run(lambda clients: look(clients, following))
+                    status = run(lambda services: poll_once(services, spec))
                 except OSSServiceError as error:
-                    self.log.info("The first look at job %s brought no answer: %s", job.task_id, error)
+                    self.log.info("The first poll of job %s brought no answer: %s", job.task_id, error)
                 if status is None or not status.final:
-                    self._defer(following)
-            elif following.completion == "smq":
-                # Each worker would be one more consumer, and take from the queue what others wait for.
-                self.log.info("Without deferrable=True the queue is not read: IMM is asked at intervals")
-                following = replace(following, completion="imm")
+                    self._defer(context, spec)
+            else:
+                spec = replace(spec, completion=strategy_of(spec.completion).on_worker().name)
             try:
-                result = run(lambda clients: see_through(clients, following, status))
+                result = run(lambda services: wait_for_result(services, spec, status))
             except (OSSJobFailedError, OSSJobLostError):
-                # It has ended badly: the next try must submit a new one.
-                record.clear()
+                # The next try must submit a new job.
+                store.delete()
                 raise
         return self._succeed(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Take the outcome that the trigger has brought.
+        """Take the result that the trigger has brought.
 
         :raises OSSJobError: the job did not succeed.
         :raises OSSAsyncError: waiting failed.
         """
         from airflow_provider_oss_async.jobs.result import result_from
-        from airflow_provider_oss_async.operators.job_store import TaskRecord
+        from airflow_provider_oss_async.operators.job_store import JobStateStore
 
         try:
-            result = result_from(event)
-        except (OSSJobFailedError, OSSJobLostError):
-            TaskRecord(context, "", enabled=self.durable).clear()
-            raise
-        return self._succeed(context, result)
+            return self._succeed(context, result_from(event))
+        except OSSAsyncError as error:
+            if isinstance(error, OSSJobFailedError | OSSJobLostError):
+                JobStateStore(context, "", enabled=self.durable).delete()
+            raise self._failed(context, error) from None
 
     def on_kill(self) -> None:
-        """Say that the job goes on: OSS offers no way to cancel it."""
-        from airflow_provider_oss_async.jobs.result import goes_on
+        """Submit nothing any more, and say that a submitted job goes on: OSS cannot cancel it."""
+        from airflow_provider_oss_async.jobs.job_errors import still_running_text
 
+        self._killed.set()
         if self._job is not None:
-            self.log.warning("%s", goes_on(self._job))
+            self.log.warning("%s", still_running_text(self._job))
         else:
             self.log.warning(
-                "No job was known yet. If one was just being submitted, it goes on, and a retry looks for it."
+                "No job was known yet. If a request was just being sent, its job goes on, and a retry finds "
+                "it."
             )
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the source as input and the outputs as output datasets, for OpenLineage."""
-        from airflow.providers.common.compat.openlineage.facet import Dataset
-        from airflow.providers.openlineage.extractors import OperatorLineage
+        return _lineage(self._lineage.get("source", ""), self._lineage.get("outputs", ()))
 
-        result = task_instance.xcom_pull(task_ids=task_instance.task_id) or {}
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return the source as input dataset, for OpenLineage."""
+        return _lineage(self._lineage.get("source", ""), ())
 
-        def dataset(uri: str) -> Any:
-            bucket, _, key = uri.removeprefix("oss://").partition("/")
-            return Dataset(namespace=f"oss://{bucket}", name=key)
-
-        return OperatorLineage(
-            inputs=[dataset(uri) for uri in [result.get("source", "")] if uri],
-            outputs=[dataset(uri) for uri in result.get("outputs", ())],
+    def _defer(self, context: Context, spec: WaitSpecification) -> None:
+        from airflow_provider_oss_async.triggers.oss_async import (
+            OSSAsyncTaskTrigger,
+            event_hold,
+            may_end_in_trigger,
         )
-
-    def _defer(self, following: Following) -> None:
-        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger, may_end_in_trigger
 
         self.defer(
             trigger=OSSAsyncTaskTrigger(
-                following=following.to_dict(),
+                wait_specification=spec.to_dict(),
                 oss_conn_id=self.oss_conn_id,
                 region=self.region,
-                end_from_trigger=self.end_from_trigger and may_end_in_trigger(self),
+                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self),
+                deferred_at=time.time(),
+                event_hold=event_hold(),
             ),
             method_name="execute_complete",
             # A safety net only: the trigger itself keeps the deadline, and says more.
-            timeout=timedelta(seconds=max(0.0, following.deadline - time.time()) + 900),
+            timeout=timedelta(seconds=max(0.0, spec.deadline - time.time()) + 900),
         )
 
+    def _failed(self, context: Context, error: OSSAsyncError) -> OSSAsyncError:
+        """Push what is known of a failure, and return the error to raise."""
+        from airflow_provider_oss_async.operators.final_errors import failed
+
+        self._lineage.setdefault("source", error.source)
+        return failed(context, error, submits=True)
+
     def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        from airflow_provider_oss_async.hooks.metrics import observe_seconds
+        from airflow_provider_oss_async.jobs.job import OSSJob
+
         outputs = result["outputs"]
-        self.log.info("Job %s has succeeded; outputs: %s", result["task_id"], ", ".join(outputs) or "none")
-        if not outputs and result["target"]:
-            self.log.warning("No object like %s was found after the job", result["target"])
+        self._lineage = {"source": result["source"], "outputs": outputs}
+        if result["task_id"]:
+            written = ", ".join(outputs) or "none"
+            self.log.info("Succeeded with outputs %s; job %s", written, result["task_id"])
+            if not outputs and result["target"]:
+                self.log.warning("No object like %s was found after the job", result["target"])
+            if (submitted := OSSJob.from_dict(result).submitted) is not None:
+                observe_seconds("wait_seconds", max(0.0, time.time() - submitted))
+        context["ti"].xcom_push(key="outputs", value=outputs)
         for outlet in self.outlets:
             if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):
                 context["outlet_events"][outlet].extra.update(
@@ -274,82 +360,121 @@ class OSSAsyncBaseOperator(BaseOperator):
                 )
         return result
 
-    def build_submission(self) -> JobRequest:
+    def build_request(self) -> JobRequest:
         """Check everything and return the request.
 
         :raises ValueError: names every wrong argument, its value and what is allowed.
         """
-        from airflow_provider_oss_async.jobs.waiting import predictable_output
+        from airflow_provider_oss_async.jobs.completion import STRATEGIES
         from airflow_provider_oss_async.process.naming import outputs_of
 
-        settings = self.hook.settings
-        problems: list[str] = []
+        problems = self._wrong_texts()
+        if problems:
+            # Without the connection's own region and bucket nothing else can be checked.
+            raise self._refusal(problems)
+        settings = self._settings()
 
-        def parse(name: str) -> ObjectURI:
-            text, variables = getattr(self, name), name == "target"
-            return ObjectURI.parse(text, name=name, default_bucket=settings.bucket, variables=variables)
+        def parse(name: str, text: Any) -> ObjectURI:
+            return ObjectURI.parse(
+                text, name=name, default_bucket=settings.bucket, variables=name == "target"
+            )
 
-        source = _collect(problems, lambda: parse("source"))
-        target = _collect(problems, lambda: parse("target")) if self.target is not None else None
-        for name, allowed in (("completion", COMPLETIONS), ("on_uncertain_submit", ("fail", "resubmit"))):
-            if (value := getattr(self, name)) not in allowed:
-                problems.append(f"{name}={value!r} is not allowed: expected {' or '.join(allowed)}")
-        for name, most in (("timeout", MAX_TIMEOUT), ("poll_interval", 3600.0)):
+        source = _collect(problems, lambda: parse("source", _source_text(self.source)))
+        target = _collect(problems, lambda: parse("target", self.target)) if self.target is not None else None
+        for name, choices in (
+            ("completion", tuple(STRATEGIES)),
+            ("on_uncertain_submit", get_args(OnUncertainSubmit)),
+            ("if_target_exists", get_args(IfTargetExists)),
+        ):
+            if (value := getattr(self, name)) not in choices:
+                problems.append(f"{name}={value!r} is not allowed: expected {' or '.join(choices)}")
+        for name, most in (("timeout", MAX_TIMEOUT), ("poll_interval", MAX_POLL_INTERVAL)):
             value = getattr(self, name)
             if name == "poll_interval" and value is None:
                 continue
             seconds = _seconds(value)
             if seconds is None or not 0 < seconds <= most:
                 problems.append(f"{name}={value!r} is not allowed: expected above 0, up to {most:g} s")
+        if self.outlets and not self.wait_for_completion:
+            problems.append(
+                "outlets are not allowed with wait_for_completion=False: their event would be sent before "
+                "there is "
+                "an object"
+            )
         # With a wrong source or target the other arguments are still checked, against one that is all right.
         place_holder = ObjectURI("bucket", "target") if self.target is not None else None
-        instruction = _collect(
+        request = _collect(
             problems,
             # With an empty bucket, the merged objects are not compared with the source's bucket.
-            lambda: self.instruction(source or ObjectURI("", "source"), target or place_holder),
+            lambda: self.job_request(source or ObjectURI("", "source"), target or place_holder),
         )
-        if instruction is not None and self.completion == "smq":
-            instruction = self._announced(instruction, settings, problems)
-        if problems or instruction is None:
-            raise ProcessError(
-                f"Nothing was submitted. To correct in task {self.task_id}: {'; '.join(problems)}",
-                problems=problems,
-            )
-        submission = replace(instruction, region=settings.region, imm_project=settings.imm_project)
-        if self.completion == "object" and self.wait_for_completion:
-            predictable_output(submission)
+        if request is not None and not problems:
+            strategy, circumstances = STRATEGIES[self.completion], self._circumstances(settings)
+            unprepared = request
+            request = _collect(problems, lambda: strategy.prepare_request(unprepared, circumstances))
+            problems += strategy.check(circumstances, request=request or unprepared)
+        if problems or request is None:
+            raise self._refusal(problems)
         for warning in self.warnings():
-            self.log.warning("%s: %s", submission.process.operation, warning)
-        outputs = outputs_of(submission.process, submission.source)
+            self.log.warning("%s: %s", request.process.operation, warning)
+        outputs = outputs_of(request.process, request.source)
         if outputs is not None and outputs.overwrites:
             self.log.warning(
                 "%s may write several objects, but target=%r gives them all one name, so that only the last "
                 "survives: use {index}, or for frames a key without extension",
-                submission.process.operation,
+                request.process.operation,
                 self.target,
             )
-        return submission
+        return replace(request, region=settings.region, imm_project=settings.imm_project)
 
-    def _announced(
-        self, instruction: JobRequest, settings: ConnectionSettings, problems: list[str]
-    ) -> JobRequest:
-        """Return the instruction with the connection's topic, where it has none; note what is missing."""
-        from airflow_provider_oss_async.process.naming import check_outputs
+    def _refusal(self, problems: list[str]) -> ProcessError:
+        return ProcessError(
+            f"Nothing was submitted. To correct in task {self.task_id}: {'; '.join(problems)}",
+            problems=problems,
+        )
 
-        on = f"on the connection {settings.conn_id!r}"
-        if not instruction.process.topic and settings.smq_topic:
-            process = replace(instruction.process, topic=settings.smq_topic)
-            _collect(problems, lambda: check_outputs(process, instruction.source))
-            instruction = replace(instruction, process=process)
-        if self.wait_for_completion and self.deferrable:
-            missing = [name for name in ("smq_endpoint", "smq_queue") if not getattr(settings, name)]
-            problems += [f"completion='smq' needs {name} {on}" for name in missing]
-            if not instruction.process.topic:
-                problems.append(
-                    "completion='smq' needs a topic that the queue subscribes to: notify_topic here, or "
-                    f"smq_topic {on}"
+    def _settings(self) -> ConnectionSettings:
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        try:
+            return self.hook.settings
+        except AirflowNotFoundException as error:
+            raise OSSConnectionError(
+                error_text(
+                    f"Nothing was submitted: there is no Airflow connection {self.oss_conn_id!r}",
+                    "Create it with type oss_async, or set oss_conn_id.",
+                    looked_up=str(error),
                 )
-        return instruction
+            ) from None
+
+    def _circumstances(self, settings: ConnectionSettings) -> Circumstances:
+        from airflow_provider_oss_async.jobs.completion import Circumstances
+
+        return Circumstances(
+            conn_id=settings.conn_id,
+            waits=self.wait_for_completion,
+            deferrable=self.deferrable,
+            smq_endpoint=settings.smq_endpoint,
+            smq_queue=settings.smq_queue,
+            smq_topic=settings.smq_topic,
+        )
+
+    def _wrong_texts(self) -> list[str]:
+        """Return what is wrong with the arguments that name the connection and the project."""
+        wrong = []
+        for name in ("oss_conn_id", "region", "imm_project"):
+            value = getattr(self, name)
+            if value is None and name != "oss_conn_id":
+                continue
+            if not isinstance(value, str):
+                wrong.append(
+                    f"{name}={value!r} is not allowed: expected text, not {type(value).__name__} (native "
+                    f"templates "
+                    "turn digits into numbers: quote them)"
+                )
+            elif value.strip() in ("", "None"):
+                wrong.append(f"{name}={value!r} is not allowed: the template has no value; expected a name")
+        return wrong
 
 
 class OSSSpecificationOperator(OSSAsyncBaseOperator):
@@ -367,8 +492,8 @@ class OSSSpecificationOperator(OSSAsyncBaseOperator):
             names = (field.name for field in cls.specification.fields())
             cls.template_fields = (*OSSAsyncBaseOperator.template_fields, *names)
 
-    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
-        """Return what to ask for, from the task's arguments."""
+    def job_request(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
+        """Return the request, from the task's arguments."""
         from airflow_provider_oss_async.jobs.submission import build_request
 
         arguments = {field.name: getattr(self, field.name) for field in self.specification.fields()}
@@ -415,3 +540,46 @@ def _seconds(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
+
+
+def _source_text(source: Any) -> Any:
+    """Return the one output of a task's result; anything else as it is.
+
+    :raises ProcessError: the result has no output, or several.
+    """
+    from collections.abc import Mapping
+
+    if isinstance(source, str) and source.lstrip().startswith("{") and "'task_id'" in source:
+        raise ProcessError(
+            "source is the text of a whole result: pass source=task.output, or "
+            "source=\"{{ ti.xcom_pull(task_ids='...')['outputs'][0] }}\""
+        )
+    if isinstance(source, list | tuple):
+        raise ProcessError(
+            f"source is a list of {len(source)} values: map the task over them with "
+            ".partial(...).expand(source=...)"
+        )
+    if not isinstance(source, Mapping):
+        return source
+    outputs = source.get("outputs")
+    if isinstance(outputs, list) and len(outputs) == 1:
+        return outputs[0]
+    if isinstance(outputs, list) and outputs:
+        raise ProcessError(
+            f"source is a result with {len(outputs)} outputs: map the task over them with "
+            ".partial(...).expand(source=task.output['outputs'])"
+        )
+    raise ProcessError("source is a result without outputs: the task before must write exactly one object")
+
+
+def _lineage(source: str, outputs: Sequence[str]) -> Any:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    def dataset(uri: str) -> Any:
+        bucket, _, key = uri.removeprefix("oss://").partition("/")
+        return Dataset(namespace=f"oss://{bucket}", name=key)
+
+    return OperatorLineage(
+        inputs=[dataset(source)] if source else [], outputs=[dataset(uri) for uri in outputs]
+    )

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 
 log = logging.getLogger(__name__)
 
 KEY = "oss_async_job"
+#: Version of the stored form.
+VERSION = 1
 
 
-class TaskRecord:
+class JobStateStore:
     """The intent to submit, and then the job: written around the request, read by a later try.
 
     It holds for one request (its fingerprint) and one run of tries: an automatic retry keeps
@@ -25,7 +27,7 @@ class TaskRecord:
     job again. It goes with the run, at the latest when the store's retention ends.
 
     :param context: of the running task.
-    :param fingerprint: of the request; empty where the record is only to be cleared.
+    :param fingerprint: of the request; empty where the record is only to be deleted.
     :param enabled: ``False`` remembers nothing.
     """
 
@@ -33,20 +35,35 @@ class TaskRecord:
         store: Any = context.get("task_state_store") if enabled else None
         if enabled and store is None and fingerprint:
             log.info(
-                "This Airflow has no task state store (3.3 and later have one): a retry after a crash cannot "
-                "find the job of the try before, and submits a new one."
+                "This Airflow has no task state store (3.3 and later have one): a retry after a crash "
+                "cannot find "
+                "the job of the try before and submits a new one, and so may a worker that was suspended "
+                "for longer "
+                "than the heartbeat timeout."
             )
         self._store = store
-        self._identity = {"fingerprint": fingerprint, "max_tries": context["ti"].max_tries}
+        self._identity = {
+            "version": VERSION,
+            "fingerprint": fingerprint,
+            "max_tries": context["ti"].max_tries,
+        }
 
     def read(self) -> dict[str, Any] | None:
-        """Return what an earlier try left: ``intent_at``, and ``following`` where a job is known."""
+        """Return what an earlier try left: ``intent_at``, and ``wait_specification`` where a job is known."""
         found = self._store.get(KEY) if self._store is not None else None
         if not isinstance(found, dict):
             return None
+        if found.get("version") != VERSION:
+            log.warning(
+                "The record of an earlier job is not used: it has version %r, and this release reads "
+                "version %r.",
+                found.get("version"),
+                VERSION,
+            )
+            return None
         if any(found.get(name) != value for name, value in self._identity.items()):
             log.info(
-                "The record of an earlier job is left aside: the task was cleared, or its request changed."
+                "The record of an earlier job is not used: the task was cleared, or its request changed."
             )
             return None
         return found
@@ -54,18 +71,19 @@ class TaskRecord:
     def write_intent(self, baseline: dict[str, Any] | None) -> None:
         """Remember that a request is about to be sent.
 
-        A failure to write is raised: it comes before anything was sent.
+        What the store raises is passed on, since nothing was sent yet: a superseded try gets a 404.
 
         :param baseline: state of the target object before.
         """
         if self._store is not None:
             self._store.set(KEY, {**self._identity, "intent_at": time.time(), "baseline": baseline})
 
-    def write_job(self, following: Following) -> None:
-        """Remember the job. A failure is only logged: the job is running and has to be followed."""
-        self._quietly("set", {**self._identity, "intent_at": time.time(), "following": following.to_dict()})
+    def write_job(self, spec: WaitSpecification) -> None:
+        """Remember the job. A failure is only logged: the job is running and has to be waited for."""
+        record = {**self._identity, "intent_at": time.time(), "wait_specification": spec.to_dict()}
+        self._quietly("set", record)
 
-    def clear(self) -> None:
+    def delete(self) -> None:
         """Forget everything: no job came of it, or one that has failed."""
         self._quietly("delete")
 

@@ -112,7 +112,7 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
         self.process = process
         self.imm_task_type = imm_task_type
 
-    def instruction(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
+    def job_request(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
         """Return what to ask for, from the process in whatever form it was given."""
         from airflow_provider_oss_async.jobs.submission import build_request
 

@@ -1,4 +1,4 @@
-"""The sensor that follows a job submitted elsewhere."""
+"""The sensor that waits for a job submitted elsewhere."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_oss_async.exceptions import (
-    OSSJobFailedError,
-    OSSJobLostError,
+    OSSAsyncError,
     OSSJobTimeoutError,
     OSSServiceError,
     OSSThrottledError,
     OSSUnavailableError,
     ProcessError,
 )
-from airflow_provider_oss_async.jobs.job import CEILING, OSSJob
-from airflow_provider_oss_async.process import TASK_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,19 +24,11 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.job import Completion
-    from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.jobs.services import Services
+    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
     from airflow_provider_oss_async.operators.arguments import SensorArguments
-
-
-class OSSSensedJobFailedError(OSSJobFailedError, AirflowFailException):
-    """The job has failed. Final: another poke cannot revive it."""
-
-
-class OSSSensedJobLostError(OSSJobLostError, AirflowFailException):
-    """The service no longer knows the job. Final."""
 
 
 class OSSAsyncTaskSensor(BaseSensorOperator):
@@ -47,7 +36,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     Succeeds with the job's result as XCom, as the operators return it.
 
-    :param job: the dict an operator returned, or a bare task id (templated)
+    :param job: the result of an operator, as ``job=submit.output``, or a bare task id (templated)
     :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or
         ``DecodeBlindWatermark`` (templated)
     :param imm_project: IMM project of the job, where the dict does not say it; default the connection's
@@ -57,8 +46,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer, as with the operators. Default
         ``False``
-    :param completion: in deferrable mode: ``"imm"`` asks IMM at intervals, ``"smq"`` when a message comes to
-        the queue of the connection, for jobs that were submitted with a topic (templated)
+    :param completion: in deferrable mode: ``"imm"`` polls IMM, ``"smq"`` when a message comes to the
+        queue of the connection, for jobs that were submitted with a topic (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -95,36 +84,42 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         self.region = cast("str | None", region)
         self.oss_conn_id = cast("str", oss_conn_id)
         self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
+        # Not public: Airflow refuses DAGs with an attribute of that name where plugins have listeners.
+        self._end_from_trigger = end_from_trigger
         self.completion = cast("str", completion)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask once.
+        """Poll once.
 
-        :raises OSSSensedJobFailedError: the job has failed.
-        :raises OSSSensedJobLostError: the service does not know the job, a minute after it must have.
+        :raises FinalJobFailedError: the job has failed.
+        :raises FinalJobLostError: the service does not know the job, a minute after it must have.
         :raises OSSServiceError: the service refuses to tell.
         """
-        from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-        from airflow_provider_oss_async.jobs.result import result_of
-        from airflow_provider_oss_async.jobs.waiting import look
+        try:
+            return self._poke(context)
+        except OSSAsyncError as error:
+            raise self._failed(context, error) from None
 
-        hook = OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
-        following = self._following(hook.settings)
-        known_since = following.job.submitted or self._started(context)
+    def _poke(self, context: Context) -> PokeReturnValue:
+        from airflow_provider_oss_async.jobs.result import result_of
+        from airflow_provider_oss_async.jobs.waiting import poll_once
+
+        hook = self._hook()
+        spec = self._wait_specification(hook.settings)
+        known_since = spec.job.submitted or self._started(context)
 
         async def ask(services: Services) -> dict[str, Any] | None:
-            status = await look(services, following, known_since)
-            return await result_of(services, following.job, status) if status.final else None
+            status = await poll_once(services, spec, known_since)
+            return await result_of(services, spec.job, status) if status.final else None
 
         try:
             with hook.running() as run:
                 result = run(ask)
-        except (OSSJobFailedError, OSSJobLostError) as error:
-            raise _final(error) from None
         except (OSSThrottledError, OSSUnavailableError) as error:
-            self.log.warning("Asking again later: %s", error)
+            self.log.warning("Polling again later: %s", error)
             return PokeReturnValue(is_done=False)
+        if result is not None:
+            context["ti"].xcom_push(key="outputs", value=result["outputs"])
         return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def execute(self, context: Context) -> Any:
@@ -136,35 +131,51 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         except AirflowFailException:
             raise
         except OSSServiceError as error:
-            self.log.info("The first look brought no answer: %s", error)
+            self.log.info("The first poll brought no answer: %s", error)
             first = PokeReturnValue(is_done=False)
         if first:
             return first.xcom_value
-        from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-        from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger, may_end_in_trigger
+        from airflow_provider_oss_async.triggers.oss_async import (
+            OSSAsyncTaskTrigger,
+            event_hold,
+            may_end_in_trigger,
+        )
 
-        hook = OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
         self.defer(
             trigger=OSSAsyncTaskTrigger(
-                following=self._following(hook.settings).to_dict(),
+                wait_specification=self._wait_specification(self._hook().settings).to_dict(),
                 oss_conn_id=self.oss_conn_id,
                 region=self.region,
-                end_from_trigger=self.end_from_trigger and may_end_in_trigger(self),
+                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self),
+                deferred_at=time.time(),
+                event_hold=event_hold(),
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + 900),
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Take the outcome that the trigger has brought."""
+        """Take the result that the trigger has brought."""
         from airflow_provider_oss_async.jobs.result import result_from
 
         try:
-            return result_from(event)
-        except (OSSJobFailedError, OSSJobLostError) as error:
-            raise _final(error) from None
+            result = result_from(event)
         except OSSJobTimeoutError as error:
             raise AirflowSensorTimeout(str(error)) from None
+        except OSSAsyncError as error:
+            raise self._failed(context, error) from None
+        context["ti"].xcom_push(key="outputs", value=result["outputs"])
+        return result
+
+    def _failed(self, context: Context, error: OSSAsyncError) -> OSSAsyncError:
+        from airflow_provider_oss_async.operators.final_errors import failed
+
+        return failed(context, error, submits=False)
+
+    def _hook(self) -> OSSAsyncHook:
+        from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+
+        return OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
 
     def _started(self, context: Context) -> float:
         """Return when the first poke was, in epoch seconds."""
@@ -172,45 +183,33 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         first = ti.get_first_reschedule_date(context) if self.reschedule else None
         return (first or ti.start_date).timestamp()
 
-    def _following(self, settings: ConnectionSettings) -> Following:
-        from airflow_provider_oss_async.jobs.waiting import Following
+    def _wait_specification(self, settings: ConnectionSettings) -> WaitSpecification:
+        from airflow_provider_oss_async.jobs.completion import STRATEGIES, Circumstances
+        from airflow_provider_oss_async.jobs.reference import read_job
+        from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 
-        problems = []
-        if self.completion not in ("imm", "smq"):
-            problems.append(f"completion={self.completion!r} is not allowed: expected imm or smq")
-        elif self.completion == "smq" and not (
-            self.deferrable and settings.smq_endpoint and settings.smq_queue
-        ):
-            problems.append(
-                "completion='smq' needs deferrable=True, and smq_endpoint and smq_queue on the connection "
-                f"{settings.conn_id!r}"
+        problems: list[str] = []
+        names = [name for name, strategy in STRATEGIES.items() if strategy.for_sensor]
+        if self.completion in names:
+            circumstances = Circumstances(
+                conn_id=settings.conn_id,
+                waits=True,
+                deferrable=self.deferrable,
+                smq_endpoint=settings.smq_endpoint,
+                smq_queue=settings.smq_queue,
+                smq_topic=settings.smq_topic,
             )
-        if isinstance(self.job, dict):
-            data = self.job
+            problems += STRATEGIES[self.completion].check(circumstances)
         else:
-            if not self.job or "{{" in self.job:
-                problems.append(
-                    f"job={self.job!r} is not allowed: expected an operator's result or a task id"
-                )
-            if self.imm_task_type not in TASK_TYPES:
-                problems.append(
-                    f"imm_task_type={self.imm_task_type!r} is not allowed: "
-                    f"a bare task id needs {' or '.join(TASK_TYPES)}"
-                )
-            data = {"task_id": self.job, "task_type": self.imm_task_type}
-        if problems:
-            raise ProcessError("; ".join(problems), problems=problems)
-        project = data.get("imm_project") or settings.imm_project
-        job = OSSJob.from_dict({**data, "imm_project": project})
-        if not project:
-            raise ProcessError(
-                f"job {job.task_id}: its IMM project is not known; set imm_project here or on the connection"
-            )
-        # Where messages come, looks only cover their silence.
-        ceiling = max(self.poke_interval, CEILING) if self.completion == "imm" else None
-        return Following(job, cast("Completion", self.completion), time.time() + self.timeout, ceiling)
-
-
-def _final(error: OSSJobFailedError | OSSJobLostError) -> Exception:
-    kind = OSSSensedJobLostError if isinstance(error, OSSJobLostError) else OSSSensedJobFailedError
-    return kind(error.message, job=error.job, code=error.code, detail=error.detail)
+            problems.append(f"completion={self.completion!r} is not allowed: expected {' or '.join(names)}")
+        job = None
+        try:
+            job = read_job(self.job, task_type=self.imm_task_type, imm_project=settings.imm_project)
+        except ProcessError as error:
+            problems += error.problems
+        if problems or job is None:
+            raise ProcessError(f"To correct in task {self.task_id}: {'; '.join(problems)}", problems=problems)
+        strategy = STRATEGIES[self.completion]
+        # Only a strategy that polls on its own takes the sensor's interval.
+        longest = max(self.poke_interval, strategy.max_poll_interval) if strategy.name == "imm" else None
+        return WaitSpecification(job, self.completion, time.time() + self.timeout, longest)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_oss_async.clients.http import refuses_credentials
-from airflow_provider_oss_async.clients.retry import seldom
+from airflow_provider_oss_async.clients.errors import refuses_credentials
+from airflow_provider_oss_async.clients.retry import warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
     OSSConnectionError,
     OSSJobFailedError,
     OSSServiceError,
 )
-from airflow_provider_oss_async.jobs.result import event_of, goes_on
-from airflow_provider_oss_async.jobs.waiting import Following, acknowledge, see_through
+from airflow_provider_oss_async.jobs.job_errors import still_running_text
+from airflow_provider_oss_async.jobs.result import event_of
+from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+from airflow_provider_oss_async.jobs.waiting import acknowledge, wait_for_result
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,27 +27,57 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperator
 
-    from airflow_provider_oss_async.hooks.services import Services
+    from airflow_provider_oss_async.jobs.services import Services
+
+#: Seconds beyond ``[workers] min_heartbeat_interval`` by which a worker may report its end late.
+HOLD_MARGIN = 5.0
+
+
+def event_hold() -> float:
+    """Return for how many seconds after the deferral a trigger holds the event that wakes a worker.
+
+    Airflow 3.3 may fail a task whose trigger fires before the scheduler has seen the end of the part that
+    deferred (apache/airflow#67287, #68741, #71580), which the worker reports up to
+    ``[workers] min_heartbeat_interval`` seconds late. ``[oss_async] event_hold`` overrides it; 0 is none.
+    There is none in ``dag.test()``, which has no scheduler.
+    """
+    from airflow.sdk import conf
+
+    try:
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+
+        if isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), InProcessSupervisorComms):
+            return 0.0
+    except ImportError:  # pragma: no cover
+        pass
+    margin = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + HOLD_MARGIN
+    return max(0.0, conf.getfloat("oss_async", "event_hold", fallback=margin))
 
 
 def may_end_in_trigger(task: BaseOperator) -> bool:
     """Whether nothing is left for a worker to do once a task's job has succeeded.
 
-    What the triggerer does at the end of a task is less than what a worker does: it stores XComs in Airflow's
-    database and calls ``on_success_callback``, but it sends no asset events, calls no ``post_execute``, knows
-    no XCom backend, and counts nothing for tasks that are mapped over the result.
+    What the triggerer does at the end of a task is less than what a worker does: it sends no asset events,
+    calls no callback, ``post_execute``, ``execute_complete`` or listener, and counts nothing for tasks that
+    are mapped over the result.
     """
     from airflow.sdk import BaseOperator
-    from airflow.sdk.bases.xcom import BaseXCom
-    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.sdk.listener import get_listener_manager
 
+    from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
+    from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+
+    own = (OSSAsyncBaseOperator.execute_complete, OSSAsyncTaskSensor.execute_complete)
     return (
         task.do_xcom_push
         and not task.multiple_outputs
         and not task.outlets
+        and not task.has_on_success_callback
         and task._post_execute_hook is None
         and type(task).post_execute is BaseOperator.post_execute
-        and XCom is BaseXCom
+        and getattr(type(task), "execute_complete", None) in own
+        and not get_listener_manager().has_listeners
         and not any(task.iter_mapped_dependants() if task.has_dag() else ())  # type: ignore[no-untyped-call]
     )
 
@@ -54,79 +88,145 @@ class OSSAsyncTaskTrigger(BaseTrigger):
     Only reads, so that it may be restarted at any time and run twice at once. Yields one event, see
     :func:`~airflow_provider_oss_async.jobs.result.event_of`.
 
-    :param following: the job and how to follow it, as
-        :meth:`~airflow_provider_oss_async.jobs.waiting.Following.to_dict` gives it.
+    :param wait_specification: the job and how to wait for it (dict), as
+        :meth:`~airflow_provider_oss_async.jobs.wait_specification.WaitSpecification.to_dict` gives it.
     :param oss_conn_id: Airflow connection.
     :param region: takes the place of the connection's region.
     :param end_from_trigger: end the task here when the job has succeeded, without waking a worker.
+    :param deferred_at: when the task was deferred, epoch seconds (float).
+    :param event_hold: seconds (float) after the deferral before an event that wakes a worker; default 0.
     """
 
     def __init__(
         self,
         *,
-        following: dict[str, Any],
+        wait_specification: dict[str, Any],
         oss_conn_id: str = "oss_async_default",
         region: str | None = None,
         end_from_trigger: bool = False,
+        deferred_at: float = 0.0,
+        event_hold: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.following = following
+        self.wait_specification = wait_specification
         self.oss_conn_id = oss_conn_id
         self.region = region
         self.end_from_trigger = end_from_trigger
-        self._over = False
+        self.deferred_at = deferred_at
+        self.event_hold = event_hold
+        self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make this trigger again."""
         return (
             "airflow_provider_oss_async.triggers.oss_async.OSSAsyncTaskTrigger",
             {
-                "following": self.following,
+                "wait_specification": self.wait_specification,
                 "oss_conn_id": self.oss_conn_id,
                 "region": self.region,
                 "end_from_trigger": self.end_from_trigger,
+                "deferred_at": self.deferred_at,
+                "event_hold": self.event_hold,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the outcome."""
-        following = Following.from_dict(self.following)
+        """Wait, and yield the result."""
+        spec: WaitSpecification | None = None
         try:
-            outcome: dict[str, Any] | OSSAsyncError = await self._outcome(following)
+            spec = WaitSpecification.from_dict(self.wait_specification)
+            self.log.info(
+                "Waiting for the job: target %s, IMM project %s, job %s",
+                spec.job.target or "none",
+                spec.job.imm_project or "not known",
+                spec.job.task_id,
+            )
+            outcome: dict[str, Any] | OSSAsyncError = await self._outcome(spec)
         except OSSAsyncError as error:
             outcome = error
-        event = TriggerEvent(event_of(following.job, outcome))  # type: ignore[no-untyped-call]
-        if self.end_from_trigger and isinstance(outcome, dict):
-            success = TaskSuccessEvent(xcoms={"return_value": outcome})
+        event = TriggerEvent(event_of(outcome))  # type: ignore[no-untyped-call]
+        if self.end_from_trigger and isinstance(outcome, dict) and await self._push(outcome):
+            success = TaskSuccessEvent()
             # Where the triggerer is not Airflow's own, as in dag.test(), a worker goes on with the payload.
             success.payload = event.payload
             event = success
-        self._over = True
+        else:
+            await self._hold()
+        self._fired = True
         yield event
-        # Only now has the triggerer taken the event, and the message about the job done its duty.
-        if following.completion == "smq" and isinstance(outcome, dict | OSSJobFailedError):
+        # Only now is the event stored, so that the message about the job is not needed any more.
+        if spec is not None and isinstance(outcome, dict | OSSJobFailedError):
             async with self._services() as services:
-                await acknowledge(services, following)
+                await acknowledge(services, spec)
 
     async def on_kill(self) -> None:
-        """Say that the job goes on: OSS offers no way to cancel it."""
-        # Airflow also ends thus what is still busy after its event.
-        if not self._over:
-            await self.log.awarning("%s", goes_on(Following.from_dict(self.following).job))
+        """Say that the job goes on: OSS cannot cancel it."""
+        # Airflow also calls this after the event, and where another triggerer takes over.
+        if self._fired or await self._is_still_deferred():
+            return
+        job = WaitSpecification.from_dict(self.wait_specification).job
+        await self.log.awarning("%s", still_running_text(job))
 
-    async def _outcome(self, following: Following) -> dict[str, Any]:
+    async def _hold(self) -> None:
+        """Wait until the scheduler has certainly seen the end of the part of the task that deferred."""
+        left = min(self.deferred_at + self.event_hold - time.time(), self.event_hold)
+        if left > 0:
+            await asyncio.sleep(left)
+
+    async def _push(self, result: dict[str, Any]) -> bool:
+        """Push the XComs of a task that ends here, as a worker does; return whether that was possible."""
+        ti = getattr(self, "task_instance", None)
+        if ti is None:
+            return False
+        from airflow.sdk.execution_time.xcom import XCom
+
+        for key, value in (("outputs", result["outputs"]), ("return_value", result)):
+            await asyncio.to_thread(
+                XCom.set,
+                key=key,
+                value=value,
+                dag_id=ti.dag_id,
+                task_id=ti.task_id,
+                run_id=ti.run_id,
+                map_index=ti.map_index,
+            )
+        return True
+
+    async def _is_still_deferred(self) -> bool:
+        """Whether the task is deferred as before: then nobody has cancelled it."""
+        ti = getattr(self, "task_instance", None)
+        if ti is None:
+            return False
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        try:
+            states = await asyncio.to_thread(
+                RuntimeTaskInstance.get_task_states,
+                dag_id=ti.dag_id,
+                task_ids=[ti.task_id],
+                run_ids=[ti.run_id],
+                map_index=ti.map_index,
+            )
+        except Exception:
+            return False
+        state = states.get(ti.run_id, {}).get(
+            ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+        )
+        return str(getattr(state, "value", state)) == "deferred"
+
+    async def _outcome(self, spec: WaitSpecification) -> dict[str, Any]:
         from airflow_provider_oss_async.hooks.shared import forget_settings
 
         async with self._services() as services:
             try:
-                return await see_through(services, following)
+                return await wait_for_result(services, spec)
             except (OSSServiceError, OSSConnectionError) as error:
                 if isinstance(error, OSSServiceError) and not refuses_credentials(error):
                     raise
-                seldom("Trying again with the connection as it is now, since it may have changed: %s", error)
+                warn_rate_limited("Reading the connection again, since it may have changed: %s", error)
                 forget_settings(services)
         async with self._services() as services:
-            return await see_through(services, following)
+            return await wait_for_result(services, spec)
 
     def _services(self) -> AbstractAsyncContextManager[Services]:
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook

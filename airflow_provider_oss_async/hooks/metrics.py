@@ -1,0 +1,39 @@
+"""Metrics of the provider, in Airflow's own statistics (StatsD, OpenTelemetry or Datadog, as configured)."""
+
+from __future__ import annotations
+
+#: Name (below ``oss_async.``) and meaning of every metric; ``wait_seconds`` is a timer, the others are
+#: counters.
+METRICS: dict[str, str] = {
+    "jobs_submitted": "jobs that OSS accepted",
+    "jobs_reconnected": "jobs of an earlier try that a retry waits for",
+    "jobs_reconciled": "jobs found after the answer to their submission was lost",
+    "jobs_failed": "jobs that ended as failed or lost",
+    "wait_seconds": "time from the submission of a job until its task had the result",
+    "imm_requests": "requests to IMM: polls and look-ups of jobs",
+    "imm_throttled": "requests to IMM that were throttled",
+}
+
+
+def count(name: str, value: int = 1) -> None:
+    """Increase a counter.
+
+    :param name: one of :data:`METRICS`.
+    """
+    if name not in METRICS:
+        raise KeyError(name)
+    from airflow.providers.common.compat.sdk import Stats
+
+    Stats.incr(f"oss_async.{name}", value)
+
+
+def observe_seconds(name: str, seconds: float) -> None:
+    """Record a duration.
+
+    :param name: one of :data:`METRICS`.
+    """
+    if name not in METRICS:
+        raise KeyError(name)
+    from airflow.providers.common.compat.sdk import Stats
+
+    Stats.timing(f"oss_async.{name}", seconds * 1000)

@@ -1,0 +1,59 @@
+"""A job and how to wait for it: what triggers and the task state store remember."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow_provider_oss_async.clients.oss import ObjectState
+from airflow_provider_oss_async.exceptions import OSSAsyncError
+from airflow_provider_oss_async.jobs.job import OSSJob
+
+#: Version of the stored form. Older forms that can be read are listed in :meth:`WaitSpecification.from_dict`.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSpecification:
+    """Everything a trigger has to remember. Holds no secret.
+
+    :param job: the job.
+    :param completion: name of a completion strategy, see :mod:`airflow_provider_oss_async.jobs.completion`.
+    :param deadline: when waiting ends, in epoch seconds (float).
+    :param max_poll_interval: seconds (float) between two polls at most; ``None`` for the strategy's own.
+    :param baseline: for ``object``: the state of the target before the submission, ``None`` if there was no
+        object.
+    """
+
+    job: OSSJob
+    completion: str
+    deadline: float
+    max_poll_interval: float | None = None
+    baseline: ObjectState | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a form of JSON natives."""
+        return {"version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> WaitSpecification:
+        """Read what :meth:`to_dict` wrote.
+
+        :raises OSSAsyncError: it was written in a form that this version does not know.
+        """
+        if data.get("version") != VERSION:
+            raise OSSAsyncError(
+                f"What was stored of the job has version {data.get('version')!r}, and this release of the "
+                f"provider "
+                f"reads version {VERSION}: install the same release on workers and triggerers, or wait for "
+                f"the job "
+                f"with OSSAsyncTaskSensor. Stored: {str(data.get('job'))[:500]}"
+            )
+        baseline = data.get("baseline")
+        return cls(
+            job=OSSJob.from_dict(data["job"]),
+            completion=str(data["completion"]),
+            deadline=float(data["deadline"]),
+            max_poll_interval=data.get("max_poll_interval"),
+            baseline=ObjectState(**baseline) if baseline else None,
+        )

@@ -27,7 +27,7 @@ async def check_services(settings: ConnectionSettings, *, timeout: float = TIMEO
     :param timeout: seconds that each service has to answer, default 20.
     :return: whether all that was asked worked, and a sentence for each service.
     :raises OSSConnectionError: there are no credentials to ask with.
-    :raises OSSUnavailableError: whoever issues the credentials could not be reached.
+    :raises OSSUnavailableError: the issuer of the credentials could not be reached.
     """
     async with open_services(settings) as services:
         await services.oss.prepare()

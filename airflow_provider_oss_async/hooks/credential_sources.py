@@ -22,6 +22,7 @@ from airflow_provider_oss_async.clients.credentials import Credentials
 from airflow_provider_oss_async.clients.endpoints import sts_endpoint
 from airflow_provider_oss_async.clients.errors import diagnose
 from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSUnavailableError, error_text
+from airflow_provider_oss_async.hooks.connection_fields import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ class CachedCredentials:
         """Return valid credentials without blocking the loop. Costs nothing while they are fresh.
 
         :raises OSSConnectionError: the credentials were refused, or a setting is wrong.
-        :raises OSSUnavailableError: whoever issues them could not be reached; trying again may help.
+        :raises OSSUnavailableError: their issuer could not be reached; trying again may help.
         """
         if (fresh := self._fresh()) is not None:
             return fresh
@@ -119,7 +120,7 @@ def credentials_source(settings: ConnectionSettings) -> CachedCredentials:
         keys = Credentials(settings.access_key_id, settings.access_key_secret, settings.security_token)
         return CachedCredentials(lambda: (keys, float("inf")))
     if settings.credential_source == "environment":
-        return CachedCredentials(lambda: (_from_environment(settings.conn_id), None))
+        return CachedCredentials(lambda: (_checked(_from_environment(settings.conn_id), settings), None))
     return _shared_source(settings)
 
 
@@ -195,7 +196,7 @@ def _shared_source(settings: ConnectionSettings) -> CachedCredentials:
                 answer.get_access_key_secret(),
                 answer.get_security_token() or None,
             )
-            return keys, answer.get_expiration()
+            return _checked(keys, settings), answer.get_expiration()
         # Outside of the handler: the original error must not travel along as context, because it may quote a
         # signed request or the body of an answer.
         raise failure
@@ -253,7 +254,7 @@ def _from_uri(settings: ConnectionSettings) -> tuple[Credentials, float]:
             "its answer could not be used: it must be JSON with Code (Success), AccessKeyId, "
             "AccessKeySecret, SecurityToken and Expiration",
         )
-    return Credentials(*values), expires
+    return _checked(Credentials(*values), settings), expires
 
 
 async def _fetch(settings: ConnectionSettings, uri: str) -> tuple[int, bytes, str]:
@@ -341,6 +342,21 @@ def _silence_loggers() -> None:
         logger.propagate = False
 
 
+def _checked(keys: Credentials, settings: ConnectionSettings) -> Credentials:
+    """Return keys that a header can carry, as those of a connection are.
+
+    :raises OSSConnectionError: they hold blanks, control characters or others that no key has.
+    """
+    for name, value in (
+        ("login", keys.access_key_id),
+        ("password", keys.access_key_secret),
+        ("security_token", keys.security_token),
+    ):
+        if value and not re.fullmatch(BY_NAME[name].pattern, value):
+            raise _error(settings, f"its {BY_NAME[name].label} is not {BY_NAME[name].form}")
+    return keys
+
+
 #: The API action of the sources that ask STS.
 _STS_ACTIONS = {"ram_role_arn": "AssumeRole", "oidc_role_arn": "AssumeRoleWithOIDC"}
 
@@ -392,7 +408,7 @@ def _error(
 ) -> OSSConnectionError | OSSUnavailableError:
     """Return the error for credentials that could not be had.
 
-    :param reason: what happened; "it" is whoever issues the credentials.
+    :param reason: what happened; "it" is the issuer of the credentials.
     :param passing: whether the same may work later.
     """
     source = settings.credential_source

@@ -180,6 +180,31 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, names: tuple[str, str, str
     assert credentials_source(of("environment")).get().security_token == "T"
 
 
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        ({"OSS_ACCESS_KEY_ID": "123456789012"}, "AccessKey ID"),
+        ({"OSS_ACCESS_KEY_ID": "A\nK"}, "AccessKey ID"),
+        ({"OSS_ACCESS_KEY_SECRET": "TOP\nSECRET"}, "AccessKey secret"),
+        ({"OSS_SESSION_TOKEN": "TOP\u200bSECRET"}, "Security token"),
+    ],
+)
+def test_keys_that_no_header_can_carry(
+    monkeypatch: pytest.MonkeyPatch, names: dict[str, str], label: str
+) -> None:
+    for name, value in {"OSS_ACCESS_KEY_ID": "AK", "OSS_ACCESS_KEY_SECRET": "S", **names}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OSSConnectionError, match=f"environment: its {label} is not") as caught:
+        credentials_source(of("environment")).get()
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_keys_of_a_credentials_uri_that_no_header_can_carry(wire: Any) -> None:
+    wire.answer = lambda request: (200, temporary(1).replace("TOPTOKEN", "TOP TOKEN"))
+    with pytest.raises(OSSConnectionError, match="its Security token is not"):
+        await credentials_source(of("credentials_uri", credentials_uri=wire.url))()
+
+
 def of(source: str, **extra: Any) -> ConnectionSettings:
     extra = {"region": "cn-hangzhou", "credential_source": source, **extra}
     keys = {} if source == "ram_role_arn" else {"login": None, "password": None}

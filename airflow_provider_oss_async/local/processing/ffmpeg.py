@@ -1,4 +1,4 @@
-"""Running the ffmpeg of the ``imageio-ffmpeg`` wheel, and what its description of a file says."""
+"""Running the ffmpeg of the ``imageio-ffmpeg`` wheel, and reading its descriptions of files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMATS = (
     "h264,hevc,mxf,nsv,ogg,rm,swf,tta,vc1,wav,webm,wv"
 )
 _READ = ("-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-threads", "2")
-#: How the lines begin that follow every failure and say nothing about its cause.
+#: Beginnings of the messages that follow every failure and do not tell its cause.
 _NOISE = (
     "Task finished with",
     "Terminating thread",
@@ -103,7 +103,7 @@ def run(arguments: Sequence[str], paths: Iterable[Path] = (), *, limit: float = 
     :param paths: local files and directories, to be kept out of messages.
     :param limit: seconds.
     :return: standard output.
-    :raises JobFailed: ffmpeg says no, or takes too long.
+    :raises JobFailed: ffmpeg fails, or takes too long.
     """
     done = _call([*_HEAD, *arguments], limit)
     if done.returncode:
@@ -111,16 +111,74 @@ def run(arguments: Sequence[str], paths: Iterable[Path] = (), *, limit: float = 
     return done.stdout
 
 
-def reading(path: Path, start: float = 0, duration: float = 0) -> list[str]:
-    """Return the arguments that open a file, with a cut in seconds (``duration`` 0: to the end)."""
-    cut = [*(["-ss", f"{start:.3f}"] if start else []), *(["-t", f"{duration:.3f}"] if duration else [])]
-    return [*_READ, *cut, "-i", f"file:{path}"]
+def reading(path: Path, *, seek: float = 0) -> list[str]:
+    """Return the arguments that open a file.
+
+    :param seek: where to begin, in seconds. ffmpeg finds this position exactly in Matroska and MP4 files
+        only; in others the cut must be made behind the decoder.
+    """
+    return [*_READ, *(["-ss", f"{seek:.3f}"] if seek else []), "-i", f"file:{path}"]
+
+
+def trim_filter(kind: str, start: float, duration: float = 0) -> str:
+    """Return the filters that keep a part of a stream, whose time then begins at 0.
+
+    :param kind: ``video`` or ``audio``.
+    :param start: seconds.
+    :param duration: seconds; 0: to the end.
+    """
+    letter = "" if kind == "video" else "a"
+    given = [f"start={start:.3f}"] if start else []
+    given += [f"duration={duration:.3f}"] if duration else []
+    cut = f"{letter}trim={':'.join(given)}," if given else ""
+    return f"{cut}{letter}setpts=PTS-STARTPTS"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When the frames of a stream are shown, in seconds since the beginning of the file.
+
+    :param start: beginning of the first frame.
+    :param end: end of the last one.
+    :param keyframes: beginnings of the keyframes.
+    """
+
+    start: float
+    end: float
+    keyframes: tuple[float, ...]
+
+
+def timelines(path: Path) -> dict[str, Timeline]:
+    """Return the timelines of the first video and the first audio stream, by ``video`` and ``audio``.
+
+    Nothing is decoded. A stream without a frame is left out.
+
+    :raises JobFailed: it is no media file.
+    """
+    streams = ["-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy"]
+    text = run([*reading(path), *streams, "-f", "framecrc", "-"], [path]).decode(errors="replace")
+    bases = {m[1]: Fraction(m[2]) for m in re.finditer(r"^#tb (\d+): (\d+/\d+)$", text, re.M)}
+    kinds = dict(re.findall(r"^#media_type (\d+): (\w+)$", text, re.M))
+    found: dict[str, list[tuple[int, int, bool]]] = {}
+    for frame in re.finditer(r"^(\d+), *(-?\d+), *(-?\d+), *(\d+), .*$", text, re.M):
+        stream, decoded, shown, length = frame.groups()
+        # A stream without times of presentation is shown as it is decoded.
+        begin = int(shown) if int(shown) > -(2**62) else int(decoded)
+        found.setdefault(stream, []).append((begin, begin + int(length), ", F=0x" not in frame[0]))
+    return {
+        kinds[stream]: Timeline(
+            float(min(begin for begin, _, _ in frames) * bases[stream]),
+            float(max(end for _, end, _ in frames) * bases[stream]),
+            tuple(float(begin * bases[stream]) for begin, _, is_key in frames if is_key),
+        )
+        for stream, frames in found.items()
+    }
 
 
 def probe(path: Path) -> Media:
     """Describe a media file.
 
-    :raises JobFailed: it is none, or of a kind that is not read here.
+    :raises JobFailed: it is not one, or of a format that is not read here.
     """
     done = _call(["-nostdin", "-hide_banner", *reading(path)], 60)
     text = done.stderr.decode(errors="replace")

@@ -21,6 +21,8 @@ from airflow_provider_oss_async.local.processing.ffmpeg import (
     reading,
     run,
     target_size,
+    timelines,
+    trim_filter,
 )
 from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
 
@@ -89,18 +91,18 @@ def animation(spec: Specification, source: Path, workdir: Path) -> list[Produced
 
     :raises JobFailed: no video, or no frame after ``start``.
     """
-    media = probe(source)
-    video = _video(media)
+    video = _video(probe(source))
     form = _known(spec.get("format"), "gif", "webp")
     interval, start = spec.get("interval", 0), spec.get("start", 0)
-    _check_start(media, start)
+    _length_from(source, start)
     own = video.fps or 25
     rate = spec.get("frame_rate") or (min(own, 1 / interval) if interval else own)
-    filters = [_by_interval(interval)]
+    filters = [trim_filter("video", start), _by_interval(interval)]
     if count := spec.get("count"):
         filters.append(f"trim=end_frame={count}")
     filters.append(f"settb=AVTB,setpts=N/({rate:g}*TB),fps={rate:g}")
-    if size := _size(spec, video, "width", "height"):
+    size = _size(spec, video, "width", "height")
+    if size:
         filters.append(fit_filter(size, spec.get("fit", "stretch")))
     chain = ",".join(filters)
     if form == "gif":
@@ -111,7 +113,8 @@ def animation(spec: Specification, source: Path, workdir: Path) -> list[Produced
         encoder = ["-c:v", "libwebp_anim", "-quality", "75"]
     result = workdir / f"result.{form}"
     options = ["-filter_complex", graph, "-map", "[v]", *encoder, "-threads", "2", "-loop", "0", "-f", form]
-    run([*reading(source, start), *options, str(result)], [source, result, workdir])
+    run([*reading(source), *options, str(result)], [source, result, workdir])
+    check_picture(result, size)
     return [ProducedFile(result, extension=form)]
 
 
@@ -126,10 +129,8 @@ def _take(
     encoder: list[str],
     form: str,
 ) -> list[Path]:
-    media = probe(source)
     start, count = spec.get("start", 0), spec.get("count", 0)
-    _check_start(media, start)
-    chain = [_sampling(spec, media, source)]
+    chain = [trim_filter("video", start), _sampling(spec, source, _length_from(source, start))]
     if size:
         chain.append(fit_filter(size, spec.get("fit", "stretch")))
     # In a file: the list of frames that dhash has chosen can be too long for an argument.
@@ -150,24 +151,39 @@ def _take(
     ]
     options += ["-frames:v", str(count)] if count else []
     pattern = folder / f"frame-%07d.{form}"
-    run([*reading(source, start), *options, "-f", "image2", str(pattern)], [source, pattern, folder, workdir])
+    run([*reading(source), *options, "-f", "image2", str(pattern)], [source, pattern, folder, workdir])
     paths = sorted(folder.iterdir())
     if not paths:
         raise JobFailed("ProcessingFailed", "No frame was found from start to the end of the object")
+    for path in paths:
+        check_picture(path, size)
     return paths
 
 
-def _sampling(spec: Specification, media: Media, source: Path) -> str:
+def check_picture(path: Path, size: tuple[int, int] | None) -> None:
+    """Compare a picture with what was asked for.
+
+    :param size: width and height in px; ``None``: not compared.
+    :raises JobFailed: it is damaged, or of another size.
+    """
+    try:
+        with Image.open(path) as picture:
+            has = picture.size
+            picture.verify()
+    except (OSError, SyntaxError) as error:
+        raise JobFailed("ProcessingFailed", "The result is not a picture that can be read back") from error
+    if size and has != size:
+        wrong = "{} x {}, not {} x {}".format(*has, *size)
+        raise JobFailed("ProcessingFailed", f"The result is not what was asked for: its size is {wrong}")
+
+
+def _sampling(spec: Specification, source: Path, length: float) -> str:
     sampling = _known(spec.get("sampling", "inter"), "inter", "key", "avg", "dhash")
     start = spec.get("start", 0)
     if sampling == "key":
-        return "setpts=PTS-STARTPTS,select=key"
+        return "select=key"
     if sampling == "avg":
-        if media.duration is None:
-            raise JobFailed(
-                "UnsupportedMedia", "The object's length is not known, so its parts are not either"
-            )
-        return _by_interval((media.duration - start) / spec.get("count"))
+        return _by_interval(length / spec.get("count"))
     if sampling == "dhash":
         chosen = _changes(source, start, spec.get("change_threshold", 0), spec.get("count", 0))
         return f"select='{_is_one_of(chosen)}'"
@@ -177,11 +193,11 @@ def _sampling(spec: Specification, media: Media, source: Path) -> str:
 def _by_interval(interval: float) -> str:
     """Return the filters that take the first frame of every interval; 0 takes every frame."""
     if not interval:
-        return "setpts=PTS-STARTPTS"
+        return "null"
     # Half a millisecond against times that are rounded down.
     place = f"floor(({{}}+0.0005)/{interval:.6f})"
     first, last = place.format("t"), place.format("prev_selected_t")
-    return f"setpts=PTS-STARTPTS,select='isnan(prev_selected_t)+gt({first},{last})'"
+    return f"select='isnan(prev_selected_t)+gt({first},{last})'"
 
 
 def _is_one_of(numbers: list[int]) -> str:
@@ -200,11 +216,11 @@ def _changes(source: Path, start: float, threshold: int, count: int) -> list[int
         "-map",
         "0:V:0",
         "-vf",
-        f"scale={width}:{height}:flags=area,format=gray",
+        f"{trim_filter('video', start)},scale={width}:{height}:flags=area,format=gray",
         "-fps_mode",
         "passthrough",
     ]
-    raw = run([*reading(source, start), *filters, "-f", "rawvideo", "-"], [source])
+    raw = run([*reading(source), *filters, "-f", "rawvideo", "-"], [source])
     chosen: list[int] = []
     last = 0
     for number, code in enumerate(_hashes(raw, width, height)):
@@ -245,11 +261,16 @@ def _size(spec: Specification, video: VideoStream, width: str, height: str) -> t
     return size
 
 
-def _check_start(media: Media, start: float) -> None:
-    if media.duration is not None and start >= media.duration:
+def _length_from(source: Path, start: float) -> float:
+    """Return how much of the video comes after a time, in seconds."""
+    video = timelines(source).get("video")
+    if video is None:
+        raise JobFailed("UnsupportedMedia", "The object's video stream has no frames")
+    if start >= video.end:
         raise JobFailed(
-            "InvalidArgument", f"start={start:g} s is not inside the object ({media.duration:g} s)"
+            "InvalidArgument", f"start={start:g} s is not inside the object's video ({video.end:g} s)"
         )
+    return video.end - start
 
 
 def _known(value: str, *known: str) -> str:

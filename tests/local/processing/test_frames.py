@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from airflow_provider_oss_async.local.processing import frames
 from airflow_provider_oss_async.local.processing.ffmpeg import run
 from airflow_provider_oss_async.local.processing.result import JobFailed, ProducedFile
 from airflow_provider_oss_async.local.processing.run import process_job
@@ -91,7 +92,7 @@ def test_many_changes_are_no_problem(tmp_path: Path) -> None:
         ({"width": 97}, (97, 55)),
         ({"height": 45}, (80, 45)),
         ({"width_percent": 50, "height_percent": 200}, (160, 360)),
-        ({"width_percent": 50, "width": 64}, (64, 36)),
+        ({"width_percent": 50, "width": 64, "allow_ignored": True}, (64, 36)),
     ],
 )
 @pytest.mark.parametrize("form", ["jpg", "png"])
@@ -180,8 +181,8 @@ def test_animations(
         (VideoAnimation(format="gif"), "sound.wav", "no video"),
         (VideoSprite(format="png", start=9), "wide.mp4", "start=9"),
         (VideoAnimation(format="gif", start=9), "wide.mp4", "start=9"),
-        (VideoSnapshots(format="bmp"), "wide.mp4", "'bmp'"),
-        (VideoAnimation(format="apng"), "wide.mp4", "'apng'"),
+        (VideoSnapshots(format="bmp", extra_params={"f": "bmp"}), "wide.mp4", "'bmp'"),
+        (VideoAnimation(format="apng", extra_params={"f": "apng"}), "wide.mp4", "'apng'"),
         (VideoSnapshots(format="jpg", sampling="best"), "wide.mp4", "'best'"),
     ],
 )
@@ -191,3 +192,27 @@ def test_what_fails_says_why(
     with pytest.raises(JobFailed) as caught:
         process_job(spec, clips[source], {}, tmp_path)
     assert part in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.h264"])
+def test_frames_after_a_start_in_files_with_one_keyframe(name: str, clips: Clips, tmp_path: Path) -> None:
+    source = tmp_path / name
+    run(["-i", str(clips["wide.mp4"]), "-c:v", "libx264", "-preset", "ultrafast", "-g", "1000", str(source)])
+    spec = VideoSnapshots(format="png", start=1, interval=0.25, width=32)
+    assert len(process_job(spec, source, {}, tmp_path / "inter").files) == 4
+    spec = VideoSnapshots(format="png", start=1, sampling="avg", count=2, width=32)
+    assert len(process_job(spec, source, {}, tmp_path / "avg").files) == 2
+    (file,) = process_job(VideoAnimation(format="gif", start=1, width=32), source, {}, tmp_path).files
+    with Image.open(file.path) as picture:
+        assert getattr(picture, "n_frames", 1) == pytest.approx(25, abs=1)
+
+
+def test_a_picture_is_compared_with_what_was_asked_for(tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    Image.new("RGB", (40, 30)).save(picture)
+    frames.check_picture(picture, (40, 30))
+    with pytest.raises(JobFailed, match="its size is 40 x 30, not 30 x 40"):
+        frames.check_picture(picture, (30, 40))
+    picture.write_bytes(picture.read_bytes()[:40])
+    with pytest.raises(JobFailed, match="not a picture that can be read back"):
+        frames.check_picture(picture, None)

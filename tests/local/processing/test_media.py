@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_oss_async.local.processing.ffmpeg import Media, probe, run
+from airflow_provider_oss_async.local.processing.ffmpeg import Media, probe, run, timelines
+from airflow_provider_oss_async.local.processing.media import Expected, check_result
 from airflow_provider_oss_async.local.processing.result import JobFailed
 from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import (
@@ -48,7 +49,9 @@ def wide(video: Media) -> tuple[int, int]:
 
 
 def test_the_codec_is_kept_by_default_and_idle_settings_are_ignored(clips: Clips, tmp_path: Path) -> None:
-    spec = VideoConvert(container="mkv", width=160, video_bitrate=100_000, sample_rate=8000)
+    spec = VideoConvert(
+        container="mkv", width=160, video_bitrate=100_000, sample_rate=8000, allow_ignored=True
+    )
     result = done(spec, clips["wide.mp4"], tmp_path)
     assert result.container == "matroska,webm"
     assert wide(result) == (320, 180)
@@ -437,10 +440,18 @@ def test_what_cannot_be_merged(clips: Clips, tmp_path: Path) -> None:
         (VideoConvert(container="mp4", start=30), "wide.mp4", "start=30 s is not inside"),
         (VideoConvert(container="webm"), "wide.mp4", "WebM"),
         (VideoConvert(container="mxf", video_codec="h264"), "wide.mp4", "48khz"),
-        (VideoConvert(container="mp4", video_codec="av1"), "wide.mp4", "video_codec='av1'"),
-        (VideoConvert(container="mp4", audio_codec="dts"), "wide.mp4", "audio_codec='dts'"),
+        (
+            VideoConvert(container="mp4", video_codec="av1"),
+            "wide.mp4",
+            "video_codec='av1'",
+        ),
+        (
+            VideoConvert(container="mp4", audio_codec="dts"),
+            "wide.mp4",
+            "audio_codec='dts'",
+        ),
         (VideoConvert(container="mp4", video_codec="h264", width=64, fit="zoom"), "wide.mp4", "fit='zoom'"),
-        (VideoConvert(container="rm"), "wide.mp4", "container='rm'"),
+        (VideoConvert(container="rm", extra_params={"f": "rm"}), "wide.mp4", "container='rm'"),
         (AudioConvert(container="amr", sample_rate=16000), "wide.mp4", "AMR-WB"),
     ],
 )
@@ -448,3 +459,158 @@ def test_what_fails_says_why(
     spec: Specification, source: str, part: str, clips: Clips, tmp_path: Path
 ) -> None:
     assert part in failure(spec, clips[source], tmp_path).message
+
+
+@pytest.fixture(scope="module")
+def one_keyframe(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Two seconds with one keyframe, as MPEG-TS, MP4, Matroska with subtitles and raw H.264."""
+    folder = tmp_path_factory.mktemp("keyframe")
+    files = {name: folder / name for name in ("a.ts", "a.mp4", "a.mkv", "a.h264")}
+    texts = folder / "s.srt"
+    texts.write_text(
+        "1\n00:00:00,100 --> 00:00:00,400\nearly\n\n2\n00:00:00,500 --> 00:00:01,900\nlong\n\n"
+        "3\n00:00:01,700 --> 00:00:01,900\nlate\n"
+    )
+    source = ["-i", str(clips["wide.mp4"])]
+    encoded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "1000", "-c:a", "copy"]
+    for name in ("a.ts", "a.mp4"):
+        run([*source, *encoded, str(files[name])])
+    run([*source, "-i", str(texts), *encoded, "-c:s", "srt", str(files["a.mkv"])])
+    run([*source, *encoded[:-2], "-an", str(files["a.h264"])])
+    return files
+
+
+@pytest.mark.parametrize("codec", ["copy", "h264"])
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("name", ["a.ts", "a.mp4", "a.mkv", "a.h264"])
+def test_a_cut_is_exact_whatever_the_source(
+    name: str, container: str, codec: str, one_keyframe: Clips, tmp_path: Path
+) -> None:
+    spec = VideoConvert(container=container, video_codec=codec, start=1, duration=0.5)
+    result = done(spec, one_keyframe[name], tmp_path)
+    assert result.video
+    assert result.video.codec == "h264"
+    assert (result.audio is None) is (name == "a.h264")
+    for timeline in timelines(tmp_path / f"result.{container}").values():
+        assert timeline.start == pytest.approx(0, abs=0.06)
+        assert timeline.end == pytest.approx(0.5, abs=0.06)
+    # It shows what the source shows a second later.
+    first, wanted = (
+        run([*place, "-i", str(path), "-frames:v", "1", "-vf", "scale=32:18", "-f", "rawvideo", "-"])
+        for place, path in (([], tmp_path / f"result.{container}"), (["-ss", "1"], one_keyframe["a.mp4"]))
+    )
+    assert sum(abs(a - b) for a, b in zip(first, wanted, strict=True)) / len(first) < 8
+
+
+def test_copied_video_is_not_encoded_where_the_cut_begins_at_a_keyframe(clips: Clips, tmp_path: Path) -> None:
+    done(VideoConvert(container="mkv", start=1), clips["wide.mp4"], tmp_path)
+    frames = [
+        [
+            line.split(b",")[5]
+            for line in run([*options, "-c", "copy", "-f", "framecrc", "-"]).splitlines()[7:]
+        ]
+        for options in (
+            ["-i", str(tmp_path / "result.mkv"), "-map", "0:v"],
+            ["-ss", "1.001", "-i", str(clips["wide.mp4"]), "-map", "0:v"],
+        )
+    ]
+    assert frames[0] == frames[1]
+    assert len(frames[0]) == 25
+
+
+def test_copied_video_that_cannot_be_encoded_is_not_cut_between_keyframes(
+    clips: Clips, tmp_path: Path
+) -> None:
+    source = tmp_path / "old.avi"
+    run(["-i", str(clips["wide.mp4"]), "-c:v", "mpeg4", "-g", "1000", "-c:a", "mp3", str(source)])
+    assert "give video_codec" in failure(VideoConvert(container="mp4", start=1), source, tmp_path).message
+    spec = VideoConvert(container="mp4", video_codec="h264", start=1)
+    assert done(spec, source, tmp_path).duration == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_subtitles_are_cut_with_the_video(container: str, one_keyframe: Clips, tmp_path: Path) -> None:
+    spec = VideoConvert(container=container, start=1, duration=0.5)
+    result = done(spec, one_keyframe["a.mkv"], tmp_path)
+    assert result.duration == pytest.approx(0.5, abs=0.06)
+    text = run(["-i", str(tmp_path / f"result.{container}"), "-map", "0:s", "-f", "srt", "-"]).decode()
+    assert text.split() == ["1", "00:00:00,000", "-->", "00:00:00,500", "long"]
+    nothing = VideoConvert(container=container, duration=0.08)
+    assert done(nothing, one_keyframe["a.mkv"], tmp_path / "none").subtitle is None
+
+
+def test_pieces_of_a_merge_are_cut_exactly(one_keyframe: Clips, tmp_path: Path) -> None:
+    spec = VideoConcat(
+        container="mp4",
+        video_codec="h264",
+        audio_codec="aac",
+        start=1,
+        duration=0.5,
+        after=[{"object": "raw", "start": 1.5}],
+    )
+    result = done(spec, one_keyframe["a.ts"], tmp_path, raw=one_keyframe["a.h264"])
+    assert result.duration == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("container", ["ts", "mp3"])
+def test_a_codec_that_the_container_cannot_hold_fails(container: str, clips: Clips, tmp_path: Path) -> None:
+    source = tmp_path / "pcm.mov"
+    run(["-i", str(clips["wide.mp4"]), "-c:v", "copy", "-c:a", "pcm_s16le", str(source)])
+    if container == "mp3":
+        # An audio container decides the codec, so that this is no copy.
+        assert done(VideoConvert(container="mp3"), source, tmp_path).audio
+        return
+    error = failure(VideoConvert(container=container), source, tmp_path)
+    assert "ts may be unable to hold pcm_s16le" in error.message
+
+
+def test_audio_that_ends_before_the_cut_is_left_out(clips: Clips, tmp_path: Path) -> None:
+    source = tmp_path / "short.mkv"
+    audio = ["-t", "0.5", "-i", str(clips["sound.wav"])]
+    run(["-i", str(clips["wide.mp4"]), *audio, "-map", "0:v", "-map", "1:a", "-c:v", "copy", str(source)])
+    result = done(VideoConvert(container="mp4", video_codec="h264", start=1), source, tmp_path)
+    assert (result.video is None, result.audio is None) == (False, True)
+    error = failure(AudioConvert(container="mp3", start=1), source, tmp_path / "audio")
+    assert "Nothing is left" in error.message
+
+
+EXPECTED = {"codec": "h264", "start": 0.0, "end": 2.0, "size": (320, 180), "fps": 25.0}
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "part"),
+    [
+        ({"codec": "hevc"}, {}, "its video is h264, not hevc"),
+        ({"start": 0.5}, {}, "its video begins at 0.00 s, not at 0.50 s"),
+        ({"end": 1.5}, {}, "its video ends at 2.00 s, not at 1.50 s"),
+        ({"size": (160, 90)}, {}, "its size is 320 x 180, not 160 x 90"),
+        ({"fps": 30.0}, {}, "it has 25 frames per second, not 30"),
+        (None, {}, "it has video that was not asked for"),
+        ({}, {"codec": "mp3"}, "its audio is aac, not mp3"),
+        ({}, {"sample_rate": 8000}, "the sample rate of its audio is 44100, not 8000"),
+        ({}, {"channels": 2}, "the number of channels of its audio is 1, not 2"),
+    ],
+)
+def test_a_result_is_compared_with_what_was_asked_for(
+    video: dict[str, Any] | None, audio: dict[str, Any], part: str, clips: Clips
+) -> None:
+    wanted = {"audio": Expected(**{"codec": "aac", "start": 0.0, "end": 2.0, **audio})}
+    if video is not None:
+        wanted["video"] = Expected(**{**EXPECTED, **video})
+    with pytest.raises(JobFailed, match=part):
+        check_result(clips["wide.mp4"], "mp4", wanted)
+
+
+def test_a_result_of_another_container_or_without_a_stream_is_wrong(clips: Clips, tmp_path: Path) -> None:
+    audio = {"audio": Expected("aac", 0, 2)}
+    with pytest.raises(JobFailed, match="not mkv"):
+        check_result(clips["wide.mp4"], "mkv", {"video": Expected(**EXPECTED), **audio})
+    video = {"video": Expected("h264", 0, 1)}
+    with pytest.raises(JobFailed, match="it has no audio"):
+        check_result(clips["tall.mkv"], "mkv", video | audio)
+    with pytest.raises(JobFailed, match="it has no subtitles"):
+        check_result(clips["tall.mkv"], "mkv", video | {"subtitle": Expected("srt", 0, 0)})
+    check_result(clips["tall.mkv"], "mkv", video)
+    (tmp_path / "x.mp4").write_bytes(b"not media")
+    with pytest.raises(JobFailed, match="cannot be read back"):
+        check_result(tmp_path / "x.mp4", "mp4", audio)

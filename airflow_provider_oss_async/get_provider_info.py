@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_oss_async import __version__
+from airflow_provider_oss_async.hooks.config_options import OPTIONS, SECTION
 from airflow_provider_oss_async.hooks.connection_fields import form_behaviour, form_fields
 
 _PACKAGE = "airflow_provider_oss_async"
@@ -41,21 +42,17 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "config": {
-            "oss_async": {
+            SECTION: {
                 "description": f"Settings of the provider {_NAME}.",
                 "options": {
-                    "min_poll_interval": _option(
-                        "Seconds between the first two polls of a waiting job. The interval then grows up to "
-                        "the task's poll_interval.",
-                        "float",
-                        "2",
-                    ),
-                    "max_requests_per_second": _option(
-                        "Requests per second that one process sends at most to IMM for one account, to poll "
-                        "its jobs. The service's own limit is not documented.",
-                        "float",
-                        "20",
-                    ),
+                    option.name: {
+                        "description": option.doc,
+                        "version_added": None,
+                        "type": "float",
+                        "example": None,
+                        "default": option.default,
+                    }
+                    for option in OPTIONS
                 },
             }
         },
@@ -73,13 +70,3 @@ def get_provider_info() -> dict[str, Any]:
 
 def _modules(*names: str) -> list[dict[str, Any]]:
     return [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.{name}" for name in names]}]
-
-
-def _option(description: str, kind: str, default: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "version_added": None,
-        "type": kind,
-        "example": None,
-        "default": default,
-    }

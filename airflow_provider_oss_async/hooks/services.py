@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import conf
 
 from airflow_provider_oss_async import __version__
+from airflow_provider_oss_async.hooks.config_options import SECTION
 from airflow_provider_oss_async.hooks.credential_sources import credentials_source, sdk_provider
 from airflow_provider_oss_async.hooks.metrics import count
 
@@ -33,7 +34,7 @@ def configured_timing() -> Timing:
 
     # Nothing that would stop or flood.
     values = {
-        field.name: max(0.01, conf.getfloat("oss_async", field.name, fallback=field.default))
+        field.name: max(0.01, conf.getfloat(SECTION, field.name, fallback=field.default))
         for field in fields(Timing)
     }
     return Timing(**values)
@@ -70,7 +71,7 @@ async def open_services(settings: ConnectionSettings) -> AsyncIterator[Services]
         options: dict[str, Any] = {"timeout": settings.read_timeout, "proxy": proxy}
         imm = IMMClient(http, settings.imm_endpoint, source, **options)
         smq = SMQClient(http, settings.smq_endpoint, source, **options) if settings.smq_endpoint else None
-        rate = max(0.1, conf.getfloat("oss_async", "max_requests_per_second", fallback=DEFAULT_RATE))
+        rate = max(0.1, conf.getfloat(SECTION, "max_requests_per_second", fallback=DEFAULT_RATE))
         yield Services(
             oss=OSSClient(AsyncClient(config), source),
             imm=imm,

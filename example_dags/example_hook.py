@@ -45,7 +45,7 @@ with DAG(
             bucket, key = hook.resolve_uri(result["outputs"][0])
             head = hook.get_conn().head_object(HeadObjectRequest(bucket=bucket, key=key))
         print(f"{key} has {head.content_length} bytes")
-        return head.content_length
+        return int(head.content_length or 0)
 
     job = submit()
     wait = OSSAsyncTaskSensor(task_id="wait", job=job, deferrable=True, timeout=3600)

@@ -166,7 +166,7 @@ FIELDS: tuple[ConnectionField, ...] = (
         name="region",
         label="Region",
         group=_MAIN,
-        doc="Region id of the buckets, such as cn-hangzhou. Required, unless the OSS endpoint tells it.",
+        doc="Region id of the buckets, such as cn-hangzhou. URI and JSON may leave it to the OSS endpoint.",
         examples=(
             "cn-hangzhou",
             "cn-shanghai",

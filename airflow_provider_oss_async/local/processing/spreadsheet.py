@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: The most cells with a value, and the most cells of the table that is laid out, in a worksheet.
 MAX_CELLS = 100_000
 #: How many cells are laid out at a time: 80 MB of memory for 10,000.
-_CHUNK = 10_000
+CHUNK = 10_000
 #: Widest column, its padding and the width of a character, in pt, at the size in which sheets are set.
 _MAX_WIDTH, _PADDING, _CHARACTER = 250.0, 12.0, 4.8
 #: Marks a text that is right-aligned.
@@ -55,7 +55,7 @@ def read_csv(text: str) -> Cells:
 
 
 def tables(cells: Cells, page_width: float) -> Iterator[list[Table]]:
-    """Yield lists of tables that fit the width of a page, each list of at most about :data:`_CHUNK` cells.
+    """Yield lists of tables that fit the width of a page, each list of at most about :data:`CHUNK` cells.
 
     Empty rows and columns are kept, unless the table would become larger than :data:`MAX_CELLS` with them.
 
@@ -71,12 +71,12 @@ def tables(cells: Cells, page_width: float) -> Iterator[list[Table]]:
     chunk: list[Table] = []
     size = 0
     for group, widths in _pages(cells, shown_columns, page_width):
-        step = max(1, _CHUNK // len(group))
+        step = max(1, CHUNK // len(group))
         for first in range(0, len(shown_rows), step):
             texts = [
                 [cells.get((row, column), "") for column in group] for row in shown_rows[first : first + step]
             ]
-            if size and size + len(texts) * len(group) > _CHUNK:
+            if size and size + len(texts) * len(group) > CHUNK:
                 yield chunk
                 chunk, size = [], 0
             chunk.append((widths, texts))

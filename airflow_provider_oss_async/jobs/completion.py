@@ -61,6 +61,8 @@ class CompletionStrategy(ABC):
     max_poll_interval: ClassVar[float] = 30.0
     #: Whether the IMM project must be known.
     needs_project: ClassVar[bool] = True
+    #: Whether it tells that a job has failed, and why.
+    learns_of_failure: ClassVar[bool] = True
     #: Whether jobs that were submitted elsewhere can be waited for.
     for_sensor: ClassVar[bool] = True
 
@@ -194,6 +196,7 @@ class ObjectStrategy(CompletionStrategy):
     name = "object"
     summary = "the target object appears; for accounts without rights on IMM. A failed job is not noticed"
     needs_project = False
+    learns_of_failure = False
     for_sensor = False
 
     def check(self, circumstances: Circumstances, *, request: JobRequest | None = None) -> Iterator[str]:

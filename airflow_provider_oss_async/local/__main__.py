@@ -1,4 +1,7 @@
-"""``python -m airflow_provider_oss_async.local``: run the stand-in from the command line."""
+"""``python -m airflow_provider_oss_async.local``: the stand-in and the demonstration on the command line.
+
+With ``serve`` and ``demo`` as commands; see the README of this folder.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,25 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
+import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_oss_async.local.server.app import check_loopback, connection_json, serve
 from airflow_provider_oss_async.local.server.cloud import DEFAULT_KEY, Cloud
 from airflow_provider_oss_async.local.server.faults import Fault
+from airflow_provider_oss_async.local.server.job_runner import ENGINE_CONCURRENCY, QUEUE_SECONDS
 from airflow_provider_oss_async.local.server.signatures import AccessKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_DISTRIBUTION = "airflow-provider-oss-async"
 FAULTS_VARIABLE = "OSS_ASYNC_LOCAL_FAULTS"
 
 
@@ -70,19 +78,47 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="ID:SECRET[:TOKEN[:SECONDS]]",
         help="further access key that is accepted; repeatable",
     )
-    parser.add_argument("--workers", type=int, default=2, help="jobs worked on at once (default %(default)s)")
+    parser.add_argument(
+        "--samples",
+        action="store_true",
+        help="store the samples that the example DAGs read in the first bucket",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="jobs processed at once on this machine (default %(default)s)"
+    )
     parser.add_argument(
         "--job-seconds",
         default="0",
         metavar="N or LOW-HIGH",
-        help="least time of a job in seconds (default 0)",
+        help="least run time of a job in seconds (default 0)",
+    )
+    parser.add_argument(
+        "--engine-concurrency",
+        type=int,
+        default=ENGINE_CONCURRENCY,
+        metavar="N",
+        help="jobs that a project runs at once; others are queued (default %(default)s)",
+    )
+    parser.add_argument(
+        "--queue-seconds",
+        type=float,
+        default=QUEUE_SECONDS,
+        metavar="N",
+        help="a job that is queued for longer fails (default %(default)s)",
+    )
+    parser.add_argument(
+        "--list-delay",
+        type=float,
+        default=0,
+        metavar="N",
+        help="seconds after its end for which ListTasks shows a task as running (default 0)",
     )
     parser.add_argument(
         "--fault",
         action="append",
         default=[],
         metavar="JSON",
-        help=f"fault to begin with; repeatable; or {FAULTS_VARIABLE}",
+        help=f"fault to begin with; repeatable; also as a JSON list in {FAULTS_VARIABLE}",
     )
     parser.add_argument("--verbose", action="store_true", help="log what the server does")
     parser.set_defaults(run=_serve)
@@ -93,6 +129,10 @@ def _serve(options: argparse.Namespace) -> int:
         level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(message)s"
     )
     check_loopback(options.host)
+    if missing := missing_packages():
+        if options.samples:
+            raise ValueError(_install(missing))
+        print(f"Warning: jobs will fail. {_install(missing)}", file=sys.stderr)
     low, _, high = options.job_seconds.partition("-")
     faults = [json.loads(text) for text in options.fault] + json.loads(
         os.environ.get(FAULTS_VARIABLE) or "[]"
@@ -108,15 +148,24 @@ def _serve(options: argparse.Namespace) -> int:
         topics=topics,
         workers=options.workers,
         job_seconds=(float(low), float(high or low)),
+        engine_concurrency=options.engine_concurrency,
+        queue_seconds=options.queue_seconds,
+        list_delay=options.list_delay,
         faults=[Fault.read(data) for data in faults],
     )
+    if options.samples:
+        from airflow_provider_oss_async.local.demo.upload import upload_samples
+
+        with tempfile.TemporaryDirectory() as folder:
+            upload_samples(cloud.store, (options.bucket or ["media"])[0], Path(folder))
 
     def started() -> None:
         print(
             "Local stand-in for OSS, IMM and SMQ: a development tool, not the service; loopback only.\n"
             f"Address   {cloud.endpoint} (all three services)\n"
+            f"Key       {DEFAULT_KEY.id} / {DEFAULT_KEY.secret}\n"
             f"Data      {options.data_dir.resolve()}\n"
-            f"Switches  {cloud.endpoint}/_local/state, {cloud.endpoint}/_local/faults\n\n"
+            f"Admin     {cloud.endpoint}/_local/state, {cloud.endpoint}/_local/faults\n\n"
             f"export AIRFLOW_CONN_OSS_ASYNC_DEFAULT='{connection_json(cloud)}'",
             flush=True,
         )
@@ -128,9 +177,8 @@ def _serve(options: argparse.Namespace) -> int:
         await serve(cloud, options.host, options.port, started, stop)
 
     asyncio.run(run())
-    # A job still at work must not hold up the end: it starts anew with the next server.
-    sys.stdout.flush()
-    os._exit(0)
+    print("Stopped.")
+    _exit(0)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -143,14 +191,61 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--airflow-ui", action="store_true", help="keep a full Airflow with its web page, until Ctrl-C"
     )
+    parser.add_argument(
+        "--port", type=int, default=9000, help="port of the stand-in, if it is free (default %(default)s)"
+    )
+    parser.add_argument(
+        "--airflow-port", type=int, default=8080, help="port of Airflow, if it is free (default %(default)s)"
+    )
     parser.set_defaults(run=_demo)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    # Only this command needs what the samples are made with.
+    if missing := missing_packages():
+        raise ValueError(_install(missing))
+    # Needs the extra "local".
     from airflow_provider_oss_async.local.demo.run import run_demo
 
-    return run_demo(options.directory, options.dags, airflow_ui=options.airflow_ui)
+    return _exit(
+        run_demo(
+            options.directory,
+            options.dags,
+            airflow_ui=options.airflow_ui,
+            port=options.port,
+            airflow_port=options.airflow_port,
+        )
+    )
+
+
+def missing_packages() -> list[str]:
+    """Return the packages of the extra ``local`` that are not installed; none where that is not known."""
+    try:
+        requirements = metadata.requires(_DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+    missing = []
+    for requirement in requirements:
+        name = re.split(r"[^\w.-]", requirement)[0]
+        if re.search(r"extra\s*==\s*['\"]local['\"]", requirement):
+            try:
+                metadata.version(name)
+            except metadata.PackageNotFoundError:
+                missing.append(name)
+    return missing
+
+
+def _install(missing: list[str]) -> str:
+    return (
+        f"Install the extra local: {sys.executable} -m pip install '{_DISTRIBUTION}[local]' "
+        f"(in a checkout: '.[local]'). Missing: {', '.join(missing)}"
+    )
+
+
+def _exit(status: int) -> NoReturn:
+    # The threads of running jobs would delay the end; the next server runs these jobs again.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _key(text: str) -> AccessKey:

@@ -1,53 +1,84 @@
-"""The demonstration: a real Airflow runs the pipeline example against the stand-in, on this machine alone.
+"""The demonstration: a real Airflow runs the example DAGs against the stand-in, on this machine alone.
 
-Airflow is run by its command line in processes of its own; this module knows nothing of its inside.
+Airflow is run by its command line in processes of its own; this module imports nothing of it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-from urllib.request import urlopen
-
-import alibabacloud_oss_v2 as oss
+from typing import IO, TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from airflow_provider_oss_async.local.demo.contact_sheet import write_contact_sheet
-from airflow_provider_oss_async.local.demo.samples import make_samples
+from airflow_provider_oss_async.local.demo.upload import upload_samples
 from airflow_provider_oss_async.local.server.app import LocalService
 from airflow_provider_oss_async.local.server.cloud import DEFAULT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_provider_oss_async.local.server.job_runner import JobRecord
+    from airflow_provider_oss_async.local.server.job_table import JobRecord
 
 BUCKET = "media"
 PIPELINE = "example_media_pipeline"
+CONNECTION = "oss_async_default"
+#: Ports of the stand-in and of Airflow, unless they are taken.
+PORT, AIRFLOW_PORT = 9000, 8080
 #: How many lines are shown of a task's traceback, and of the log of an Airflow that did not run at all.
 _TRACEBACK, _TAIL = 12, 40
+#: Seconds between two checks of Airflow's health.
+_HEALTH_INTERVAL = 5.0
+#: Components of Airflow whose health is watched, and what they are for.
+_COMPONENTS = {
+    "metadatabase": "the database",
+    "scheduler": "the scheduler, without which no task starts",
+    "triggerer": "the triggerer, without which no deferred task ends",
+    "dag_processor": "the DAG processor, without which no DAG is read",
+}
+_SETTINGS = {
+    "CORE__LOAD_EXAMPLES": "False",
+    # SQLite has one writer at a time; with Airflow's default of 32 the scheduler fails on a locked database.
+    "CORE__PARALLELISM": "4",
+    "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "TRIGGERER__CAPACITY": "100",
+    # A deferred task is resumed at once, and does not fail if that is soon after its deferral.
+    "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
 
 
 class DemoFailed(Exception):
     """The demonstration did not come to its end; the text says why."""
 
 
-def run_demo(directory: Path, dags: Path, *, airflow_ui: bool = False) -> int:
+def run_demo(
+    directory: Path,
+    dags: Path,
+    *,
+    airflow_ui: bool = False,
+    port: int = PORT,
+    airflow_port: int = AIRFLOW_PORT,
+) -> int:
     """Run the demonstration and return the exit status.
 
-    :param directory: where everything is kept; made if it does not exist.
+    :param directory: where everything is kept; created if missing.
     :param dags: folder of the example DAGs.
-    :param airflow_ui: keep a full Airflow until Ctrl-C in place of running the pipeline once.
-    :raises ValueError: the folder has no pipeline example.
+    :param airflow_ui: run a full Airflow until Ctrl-C instead of running the pipeline once.
+    :param port: port of the stand-in, 0 to 65535; another one is chosen, and named, where it is taken.
+    :param airflow_port: port of the web page of Airflow; likewise.
+    :return: 0 after success and after Ctrl-C with ``airflow_ui``, 1 after a failure, 130 after Ctrl-C.
+    :raises ValueError: the folder has no pipeline example, or another demonstration uses the directory.
     """
     root, dags = directory.resolve(), dags.resolve()
     if not (dags / f"{PIPELINE}.py").is_file():
@@ -56,15 +87,27 @@ def run_demo(directory: Path, dags: Path, *, airflow_ui: bool = False) -> int:
         )
     root.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    # SIGTERM ends it as Ctrl-C does, so that nothing is left running.
+    # SIGTERM ends the demonstration as Ctrl-C does, so that no process is left.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with LocalService(root / "data", buckets={BUCKET: "local-project"}) as service:
-            print(f"Stand-in for OSS, IMM and SMQ  {service.endpoint}", flush=True)
-            _upload(service, root / "samples")
+        with LocalService(
+            root / "data",
+            port=_choose_port(port, "the stand-in"),
+            buckets={BUCKET: "local-project"},
+            topics={"jobs": ["airflow"]},
+        ) as service:
+            print(
+                f"Stand-in for OSS, IMM and SMQ  {service.endpoint}\n"
+                f"AccessKey id and secret        {DEFAULT_KEY.id} / {DEFAULT_KEY.secret}\n"
+                f"Region, bucket                 {service.cloud.region}, {BUCKET}\n"
+                "Samples are made and stored ...",
+                flush=True,
+            )
+            upload_samples(service.cloud.store, BUCKET, root / "samples")
             airflow = Airflow(root / "airflow", dags, service)
             if airflow_ui:
-                airflow.serve()
+                airflow.serve(_choose_port(airflow_port, "Airflow"))
+                print(f"Stopped. What was made is in {root}.", flush=True)
                 return 0
             known = {job.task_id for job in service.cloud.table.all()}
             failure = airflow.run_pipeline(known)
@@ -77,7 +120,7 @@ def run_demo(directory: Path, dags: Path, *, airflow_ui: bool = False) -> int:
         print(f"The demonstration has failed.\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped.")
+        print("\nStopped.", flush=True)
         return 130
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -110,7 +153,8 @@ class Airflow:
         log = self.home / "pipeline.log"
         progress = Progress(self.service, known)
         with log.open("wb") as output:
-            process = self._start("dags", "test", PIPELINE, output=output)
+            environment = {f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(self._connection())}
+            process = self._start("dags", "test", PIPELINE, output=output, environment=environment)
             try:
                 while process.poll() is None:
                     progress.show()
@@ -123,47 +167,82 @@ class Airflow:
         shown = _failures(log) or _tail(log)
         return f"{shown}\nAirflow ended with status {process.returncode}. Its whole log: {log}"
 
-    def serve(self) -> None:
+    def serve(self, port: int) -> None:
         """Run Airflow with web page, scheduler and triggerer until Ctrl-C.
 
+        :param port: free port for the web page.
         :raises DemoFailed: Airflow ended by itself.
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        log, port = self.home / "standalone.log", _free_port()
-        address = f"http://localhost:{port}"
+        log, address = self.home / "standalone.log", f"http://localhost:{port}"
         environment = {
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__BASE_URL": address,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port()),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port()),
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_choose_port(0)),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_choose_port(0)),
         }
+        began = time.monotonic()
         with log.open("wb") as output:
             process = self._start("standalone", output=output, environment=environment)
             try:
-                print("Airflow starts; this takes up to a minute ...", flush=True)
-                while process.poll() is None and not _answers(f"{address}/api/v2/version"):
+                print(f"Airflow starts; this takes one to two minutes. Log: {log}", flush=True)
+                health = Health(address, log)
+                while process.poll() is None and health.read() is None:
                     time.sleep(0.5)
                 if process.poll() is None:
+                    self._add_connection(address)
                     print(
-                        f"Airflow   {address}\nLogin     {self._login()}\nLog       {log}\n"
-                        f"Trigger {PIPELINE} there. Ctrl-C stops everything.",
+                        f"Airflow is up after {time.monotonic() - began:.0f} s.\n"
+                        f"Address     {address}\n"
+                        f"Login       {' / '.join(self._login())}\n"
+                        f"Connection  {CONNECTION} leads to the stand-in\n"
+                        f"Trigger {PIPELINE} or any other DAG there. Ctrl-C stops everything.",
                         flush=True,
                     )
-                process.wait()
+                while process.poll() is None:
+                    health.watch()
+                    time.sleep(_HEALTH_INTERVAL)
             except KeyboardInterrupt:
-                print("\nStopping ...", flush=True)
+                print("\nStopping Airflow ...", flush=True)
                 return
             finally:
                 _stop(process)
         raise DemoFailed(f"Airflow ended by itself; the end of its log {log}:\n{_tail(log)}")
 
-    def _login(self) -> str:
+    def _add_connection(self, address: str) -> None:
+        """Store the connection in Airflow's database, where the web page shows and tests it."""
+        username, password = self._login()
+        token = _request(f"{address}/auth/token", {"username": username, "password": password})
+        data = self._connection()
+        entity = {**data, "connection_id": CONNECTION, "extra": json.dumps(data["extra"])}
+        action = {"action": "create", "entities": [entity], "action_on_existence": "overwrite"}
+        _request(
+            f"{address}/api/v2/connections",
+            {"actions": [action]},
+            method="PATCH",
+            token=token["access_token"],
+        )
+
+    def _connection(self) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(self.service.connection_json())
+        # Airflow 3.3 refuses to test a connection without a port.
+        host = urlsplit(data["host"])
+        return {**data, "host": f"{host.scheme}://{host.hostname}", "port": host.port}
+
+    def _login(self) -> tuple[str, str]:
+        """Return name and password of the user that Airflow has made.
+
+        :raises DemoFailed: it has made none.
+        """
         passwords = self.home / "simple_auth_manager_passwords.json.generated"
         users = json.loads(passwords.read_text()) if passwords.exists() else {}
-        return ", ".join(f"{name} / {password}" for name, password in users.items()) or f"see {passwords}"
+        for name, password in users.items():
+            return str(name), str(password)
+        raise DemoFailed(f"Airflow has made no user: {passwords} has none")
 
     def _call(self, *arguments: str) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -194,21 +273,62 @@ class Airflow:
                 **clean,
                 "PATH": path,
                 "AIRFLOW_HOME": str(self.home),
-                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                **{f"AIRFLOW__{name}": value for name, value in _SETTINGS.items()},
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
-                "AIRFLOW__TRIGGERER__DEFAULT_CAPACITY": "100",
-                "AIRFLOW_CONN_OSS_ASYNC_DEFAULT": self.service.connection_json(),
+                # A writer waits for the others, up to this many seconds.
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
                 **(environment or {}),
             },
             stdout=output,
             stderr=subprocess.STDOUT,
-            # A group of its own, which ends as a whole.
+            # A process group of its own, which ends as a whole.
             start_new_session=True,
         )
 
 
+@dataclass
+class Health:
+    """Watches the components of a running Airflow and prints what changes.
+
+    :param address: address of its web page.
+    :param log: its log, which is named in the messages.
+    """
+
+    address: str
+    log: Path
+    unhealthy: set[str] = field(default_factory=set)
+
+    def read(self) -> dict[str, str] | None:
+        """Return the status of each component, ``None`` where Airflow does not answer."""
+        try:
+            answer = _request(f"{self.address}/api/v2/monitor/health")
+        except (OSError, ValueError):
+            return None
+        return {name: str((answer.get(name) or {}).get("status")) for name in _COMPONENTS}
+
+    def watch(self) -> None:
+        """Print which components have become unhealthy or healthy since the last call."""
+        found = self.read()
+        status = found or dict.fromkeys(_COMPONENTS, "unhealthy")
+        # A component that has not started yet has no status.
+        now = {name for name, value in status.items() if value == "unhealthy"}
+        at = time.strftime("%H:%M:%S")
+        if now - self.unhealthy and found is None:
+            print(f"{at}  Airflow does not answer. Its log: {self.log}", flush=True)
+        elif now - self.unhealthy:
+            names = "; ".join(_COMPONENTS[name] for name in sorted(now - self.unhealthy))
+            print(
+                f"{at}  Not healthy: {names}. If this stays, press Ctrl-C and start again. Log: {self.log}",
+                flush=True,
+            )
+        if self.unhealthy - now:
+            names = "; ".join(_COMPONENTS[name] for name in sorted(self.unhealthy - now))
+            print(f"{at}  Healthy again: {names}.", flush=True)
+        self.unhealthy = now
+
+
 class Progress:
-    """Prints what happens in the stand-in's job table.
+    """Prints the changes of the jobs of the stand-in.
 
     :param known: ids of jobs to leave out.
     """
@@ -225,20 +345,14 @@ class Progress:
                 continue
             self._shown[job.task_id] = job.status
             seconds = time.monotonic() - self._began
-            print(f"{seconds:6.1f} s  {job.status:<10} {job.subjects[0]:<18} {job.task_id}", flush=True)
+            print(f"{seconds:6.1f} s  {job.status:<10} {job.operation:<18} {job.task_id}", flush=True)
 
 
-def _upload(service: LocalService, folder: Path) -> None:
-    print("Samples are made and uploaded ...", flush=True)
-    client = _client(service)
-    for name, path in make_samples(folder).items():
-        client.put_object_from_file(oss.PutObjectRequest(bucket=BUCKET, key=f"samples/{name}"), str(path))
-
-
-def _download(service: LocalService, jobs: list[JobRecord], folder: Path) -> list[tuple[str, list[Path]]]:
-    """Fetch all outputs; return them by heading, which is the job's operation."""
-    client = _client(service)
-    sections: list[tuple[str, list[Path]]] = []
+def _download(
+    service: LocalService, jobs: list[JobRecord], folder: Path
+) -> list[tuple[str, str, list[Path]]]:
+    """Fetch all outputs; return them with the operation and the source of each job."""
+    sections: list[tuple[str, str, list[Path]]] = []
     for job in jobs:
         files = []
         for uri in job.outputs:
@@ -247,23 +361,10 @@ def _download(service: LocalService, jobs: list[JobRecord], folder: Path) -> lis
             if not path.is_relative_to(folder):
                 raise DemoFailed(f"{uri} would be written outside {folder}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            client.get_object_to_file(oss.GetObjectRequest(bucket=bucket, key=key), str(path))
+            path.write_bytes(service.get(key, bucket))
             files.append(path)
-        sections.append((f"{job.subjects[0]} of {job.key}", files))
+        sections.append((job.operation, job.key, files))
     return sections
-
-
-def _client(service: LocalService) -> oss.Client:
-    return oss.Client(
-        oss.config.Config(
-            region=service.cloud.region,
-            endpoint=service.endpoint,
-            credentials_provider=oss.credentials.StaticCredentialsProvider(
-                DEFAULT_KEY.id, DEFAULT_KEY.secret
-            ),
-            use_path_style=True,
-        )
-    )
 
 
 def _table(jobs: list[JobRecord]) -> str:
@@ -278,7 +379,7 @@ def _table(jobs: list[JobRecord]) -> str:
 def _rows(job: JobRecord) -> Iterator[tuple[str, str, str, str, str]]:
     seconds = f"{(job.ended - job.started) / 1e9:.1f}" if job.ended else ""
     first, *others = job.outputs or [job.content or job.message]
-    yield job.subjects[0], job.task_id, job.status, seconds, first
+    yield job.operation, job.task_id, job.status, seconds, first
     for uri in others:
         yield "", "", "", "", uri
 
@@ -308,19 +409,22 @@ def _tail(log: Path) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it has started."""
-    for number, seconds in ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    """End a process and all that it has started, within seconds; a second Ctrl-C ends them at once."""
+    for number, seconds in ((signal.SIGTERM, 2.5), (signal.SIGKILL, 2.5)):
         end = time.monotonic() + seconds
         alive = _signal_group(process, number)
-        while alive and time.monotonic() < end:
-            time.sleep(0.1)
-            alive = _signal_group(process, 0)
+        try:
+            while alive and time.monotonic() < end:
+                time.sleep(0.1)
+                alive = _signal_group(process, 0)
+        except KeyboardInterrupt:
+            continue
         if not alive:
             return
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Send a signal, 0 for none, and return whether anything was there to receive it."""
+    """Send a signal, 0 for none, and return whether there was a process to receive it."""
     process.poll()
     try:
         os.killpg(process.pid, number)
@@ -329,18 +433,31 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
     return True
 
 
-def _free_port() -> int:
-    async def find() -> int:
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        async with server:
-            return int(server.sockets[0].getsockname()[1])
+def _choose_port(wanted: int, user: str = "") -> int:
+    """Return a port that is free, the wanted one if possible; print a line where it is not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    if wanted not in (0, port):
+        print(f"Port {wanted} is taken or not allowed; {user} has port {port} instead.", flush=True)
+    return port
 
-    return asyncio.run(find())
 
+def _request(url: str, data: Any = None, *, method: str | None = None, token: str = "") -> Any:
+    """Return the JSON answer to a request.
 
-def _answers(url: str) -> bool:
+    :raises OSError: there is no answer, or an error.
+    :raises ValueError: the answer is not JSON.
+    """
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    body = None if data is None else json.dumps(data).encode()
+    request = Request(url, body, headers, method=method)  # noqa: S310
     try:
-        with urlopen(url, timeout=2) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+        with urlopen(request, timeout=5) as answer:  # noqa: S310
+            return json.load(answer)
+    except HTTPError as error:
+        raise OSError(f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}") from None

@@ -161,7 +161,7 @@ def create_app(cloud: Cloud) -> web.Application:
         cloud.broker.close()
 
     app = web.Application(client_max_size=_MAX_BODY)
-    app.router.add_route("*", "/{rest:.*}", dispatcher.handle)
+    app.router.add_route("*", r"/{rest:[\s\S]*}", dispatcher.handle)
     app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(close)
     app.on_response_prepare.append(_set_server)

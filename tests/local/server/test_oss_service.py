@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.local.server.app import LocalService
 
-KEYS = ["plain.txt", "a b+c%2F?#&=.mov", "目录/影片 ü🎬.mp4", "a//b", "x" * 900]
+KEYS = ["plain.txt", "a b+c%2F?#&=.mov", "目录/影片 ü🎬.mp4", "a//b", "line\nend", "x" * 900]
 
 
 @pytest.fixture

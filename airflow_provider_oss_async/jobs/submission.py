@@ -31,6 +31,7 @@ from airflow_provider_oss_async.process import (
     SaveAs,
     Specification,
     Style,
+    name_errors,
     parse_process,
     read_specification,
 )
@@ -117,7 +118,11 @@ def build_request(
             )
         specification = Style(given.operation.removeprefix("style/"), task_type=task_type)
     else:
-        specification = read_specification(given, allow_ignored=allow_ignored)
+        try:
+            specification = read_specification(given, allow_ignored=allow_ignored)
+        except ProcessError as error:
+            problems = [*error.problems, *name_errors(given, source, target, topic)]
+            raise ProcessError("; ".join(problems), problems=problems) from None
     # The specification checks; the order and spelling of what was given are kept.
     specification.to_process(source, target, topic)
     if target is not None and saveas is None:

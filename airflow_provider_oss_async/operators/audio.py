@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class OSSAudioConvertOperator(OSSSpecificationOperator):
     """Transcode audio.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Format of the result; it decides the codec. One of mp3, aac, flac, oga, ac3, opus, amr.
         Required. Wire key ``f``. (templated)
@@ -46,32 +47,43 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
         (templated)
     :param bit_depth: Audio bit depth, 16 or 24; flac only. A whole number from 16 to 24 bit. Default: not
         documented. Wire key ``adepth``. (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = AudioConvert
@@ -79,7 +91,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         container: Literal["mp3", "aac", "flac", "oga", "ac3", "opus", "amr"] | str | XComArg,
         start: float | timedelta | str | XComArg | None = None,
@@ -93,6 +105,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
         | XComArg
         | None = None,
         bit_depth: int | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -100,9 +113,10 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -112,6 +126,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -122,6 +137,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,
@@ -142,9 +158,10 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
 class OSSAudioConcatOperator(OSSSpecificationOperator):
     """Merge audio files into one; ``before`` and ``after`` name those that play before and after the source.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Format of the result; it decides the codec. One of mp3, aac, flac, oga, ac3, opus, amr.
         Required. Wire key ``f``. (templated)
@@ -176,32 +193,43 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         {object: key, start: seconds, duration: seconds} of which only the object is required (a list that a
         template makes needs render_template_as_native_obj=True). Default: not documented. Wire key ``sur``.
         (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = AudioConcat
@@ -209,7 +237,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         container: Literal["mp3", "aac", "flac", "oga", "ac3", "opus", "amr"] | str | XComArg,
         start: float | timedelta | str | XComArg | None = None,
@@ -226,6 +254,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         align: int | str | XComArg | None = None,
         before: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         after: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -233,9 +262,10 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -245,6 +275,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -255,6 +286,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,

@@ -24,9 +24,10 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
 
     For images give a target with ``{index}``, such as ``pages/{index}.png``.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param target_format: Format of the result. txt is for text and presentation sources. One of pdf, png,
         jpg, txt. Required. Wire key ``target``. (templated)
@@ -37,32 +38,43 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
         Wire key ``source``. (templated)
     :param pages: Pages to convert. Page numbers and ranges such as 1,2,4-10, as text, or one number, or a
         list of both. Default: all pages. Wire key ``pages``. (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = DocumentConvert
@@ -70,11 +82,12 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         target_format: Literal["pdf", "png", "jpg", "txt"] | str | XComArg,
         source_format: str | str | XComArg | None = None,
         pages: str | int | Sequence[int | str] | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -82,9 +95,10 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -94,6 +108,7 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -104,6 +119,7 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,

@@ -12,7 +12,7 @@ from airflow_provider_oss_async.process import Specification, Style, read_specif
 from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Any, Literal, Unpack
 
@@ -28,39 +28,51 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
 
     What a process string holds beyond the known keys is passed on as it is, so there is no ``extra_params``.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param process: a process string such as ``video/convert,f_mp4`` or ``style/::h264-mp4-720p``, with or
         without its saveas and notify; or a specification such as ``VideoConvert(container="mp4")``; or a
         ``Style`` (templated)
     :param imm_task_type: IMM task type, only for a style given as a string: ``MediaConvert``,
         ``OfficeConversion`` or ``DecodeBlindWatermark`` (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     template_fields: Sequence[str] = (*OSSAsyncBaseOperator.template_fields, "process", "imm_task_type")
@@ -69,22 +81,24 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         process: str | Specification | Style | XComArg,
         imm_task_type: Literal["MediaConvert", "OfficeConversion", "DecodeBlindWatermark"]
         | str
         | XComArg
         | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         allow_ignored: bool = False,
         completion: str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -94,6 +108,7 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "allow_ignored": allow_ignored,
             "completion": completion,
@@ -103,6 +118,7 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,
@@ -126,16 +142,21 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
                 f"process={shown(process)} is not allowed: "
                 "expected a process string, a specification or a Style"
             )
-        if problems or not isinstance(process, str | Specification | Style):
+        request: JobRequest | None = None
+        if isinstance(process, str | Specification | Style):
+            try:
+                request = build_request(
+                    process,
+                    source,
+                    target,
+                    topic,
+                    str(self.imm_task_type or ""),
+                    allow_ignored=self.allow_ignored,
+                )
+            except ProcessError as error:
+                problems += error.problems or [str(error)]
+        if problems or request is None:
             raise ProcessError("; ".join(problems), problems=problems)
-        request = build_request(
-            process,
-            source,
-            target,
-            topic,
-            str(self.imm_task_type or ""),
-            allow_ignored=self.allow_ignored,
-        )
         if not isinstance(process, Specification) and not request.process.is_style:
             process = read_specification(request.process)
         self._warnings = list(process.warnings(source)) if isinstance(process, Specification) else ()

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class OSSVideoConvertOperator(OSSSpecificationOperator):
     """Transcode a video, put it into another container, cut it, or take its audio out.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Container of the result; the audio ones hold no video. One of mp4, mkv, mov, asf, avi,
         mxf, ts, flv, webm, mp3, aac, flac, oga, ac3, opus, amr. Required. Wire key ``f``. (templated)
@@ -95,32 +96,43 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
     :param narrowband_hd: Narrowband HD: fewer bits at the same visual quality. h264 or h265 in yuv420p only
         (described by IMM, not by the OSS page). True or false. Default: false. Wire key ``videoslim``.
         (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = VideoConvert
@@ -128,7 +140,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         container: Literal[
             "mp4",
@@ -192,6 +204,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
         bit_depth: int | str | XComArg | None = None,
         no_subtitles: bool | Literal[0, 1] | str | XComArg | None = None,
         narrowband_hd: bool | Literal[0, 1] | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -199,9 +212,10 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -211,6 +225,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -221,6 +236,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,
@@ -261,9 +277,10 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
 class OSSVideoAnimationOperator(OSSSpecificationOperator):
     """Turn a video into an animated GIF or WebP.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param format: Format of the result. One of gif, webp. Required. Wire key ``f``. (templated)
     :param start: Where to begin in the source. Seconds or a timedelta from 0 to 1000000000 s. Default: the
@@ -283,32 +300,43 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
     :param fit: How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, fill adds
         black bars, fit keeps the shape inside the size. Text such as stretch, crop, fill, fit. Default:
         stretch. Wire key ``scaletype``. (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = VideoAnimation
@@ -316,7 +344,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         format: Literal["gif", "webp"] | str | XComArg,
         start: float | timedelta | str | XComArg | None = None,
@@ -326,6 +354,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
         width: int | str | XComArg | None = None,
         height: int | str | XComArg | None = None,
         fit: Literal["stretch", "crop", "fill", "fit"] | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -333,9 +362,10 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -345,6 +375,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -355,6 +386,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,
@@ -376,9 +408,10 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
 
     Give a target without extension (``frames/f`` becomes ``frames/f_0_1.jpg`` and so on) or with ``{index}``.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param format: Format of the images. One of jpg, png. Required. Wire key ``f``. (templated)
     :param start: Where to begin in the source. Seconds or a timedelta from 0 to 1000000000 s. Default: the
@@ -405,32 +438,43 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
     :param fit: How a frame is fitted to the size: stretch distorts, crop covers and cuts the rest, fill adds
         black bars, fit keeps the shape inside the size. Text such as stretch, crop, fill, fit. Default:
         stretch. Wire key ``scaletype``. (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = VideoSnapshots
@@ -438,7 +482,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         format: Literal["jpg", "png"] | str | XComArg,
         start: float | timedelta | str | XComArg | None = None,
@@ -451,6 +495,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
         width_percent: int | str | XComArg | None = None,
         height_percent: int | str | XComArg | None = None,
         fit: Literal["stretch", "crop", "fill", "fit"] | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -458,9 +503,10 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -470,6 +516,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -480,6 +527,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,
@@ -502,9 +550,10 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
 class OSSVideoSpriteOperator(OSSSpecificationOperator):
     """Take frames of a video and lay them out on a sheet.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param format: Format of the images. One of jpg, png. Required. Wire key ``f``. (templated)
     :param start: Where to begin in the source. Seconds or a timedelta from 0 to 1000000000 s. Default: the
@@ -539,32 +588,43 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
         ``pad``. (templated)
     :param margin: Outer border (from IMM). A whole number from 0 to 100 px. Default: 2. Wire key ``margin``.
         (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = VideoSprite
@@ -572,7 +632,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         format: Literal["jpg", "png"] | str | XComArg,
         start: float | timedelta | str | XComArg | None = None,
@@ -589,6 +649,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
         rows: int | str | XComArg | None = None,
         padding: int | str | XComArg | None = None,
         margin: int | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -596,9 +657,10 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -608,6 +670,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -618,6 +681,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,
@@ -644,9 +708,10 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
 class OSSVideoConcatOperator(OSSSpecificationOperator):
     """Merge videos into one; ``before`` and ``after`` name those that play before and after the source.
 
-    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket
-        (templated)
-    :param target: where the result goes, in the same two forms; the key may hold OSS's variables such as
+    :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
+        or
+        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+    :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Container of the result; the audio ones hold no video. One of mp4, mkv, mov, asf, avi,
         mxf, ts, flv, webm, mp3, aac, flac, oga, ac3, opus, amr. Required. Wire key ``f``. (templated)
@@ -717,32 +782,43 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         {object: key, start: seconds, duration: seconds} of which only the object is required (a list that a
         template makes needs render_template_as_native_obj=True). Default: not documented. Wire key ``sur``.
         (templated)
+    :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
+        ``"fail"``. Default ``"overwrite"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
-    :param completion: how the outcome is learned: ``"imm"`` asks IMM's ``GetTask``; ``"smq"`` does so, in
-        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
-        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
-        appear, for accounts without rights on IMM (templated)
-    :param wait_for_completion: ``False`` returns the job as soon as it is submitted
+    :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
+        deferrable
+        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
+        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
+        accounts without rights on IMM. Default ``"imm"`` (templated)
+    :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
+        whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
-        without waking a worker; where the task has outlets or a ``post_execute``, or results go to an XCom
-        backend of your own, it ends on a worker all the same. Default ``False``
-    :param poll_interval: seconds between two looks at the job at most, above 0, up to 3600. Default 30, for
-        ``"smq"`` 300; looks begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
+        without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
+        ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
+        every
+        task where a plugin listens to task events (OpenLineage). Default ``False``
+    :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
+        ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
         most 6.5 days, because the service forgets jobs after 7. Default 6 hours
-    :param on_uncertain_submit: what to do where it cannot be found out whether a request whose answer was
-        lost has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice (templated)
+    :param on_uncertain_submit: what to do where it cannot be decided whether a request whose answer was lost
+        has started a job: ``"fail"`` the task, or ``"resubmit"`` and perhaps pay twice. Default ``"fail"``
+        (templated)
+    :param retry_failed_job: let ``retries`` submit a new job after any failure of a job. By default (Airflow
+        3.3 and later) failures that no retry can mend are final; ``retry_policy`` replaces that. Default
+        ``False``
     :param durable: remember the job in the task state store (Airflow 3.3 and later), so that a retry
-        follows it
+        reconnects to it. Default ``True``
     :param imm_project: IMM project the bucket is bound to; default the connection's, else looked up
         (templated)
     :param region: takes the place of the connection's region (templated)
-    :param oss_conn_id: Airflow connection (templated)
+    :param oss_conn_id: Airflow connection. Default ``"oss_async_default"`` (templated)
     """
 
     specification = VideoConcat
@@ -750,7 +826,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
     def __init__(  # made by python -m tests.generate
         self,
         *,
-        source: str | XComArg,
+        source: str | Mapping[str, Any] | XComArg,
         target: str | XComArg | None = None,
         container: Literal[
             "mp4",
@@ -812,6 +888,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         align: int | str | XComArg | None = None,
         before: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         after: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
+        if_target_exists: str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -819,9 +896,10 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         on_uncertain_submit: str | XComArg = "fail",
+        retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -831,6 +909,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         common: dict[str, Any] = {
             "source": source,
             "target": target,
+            "if_target_exists": if_target_exists,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -841,6 +920,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
             "poll_interval": poll_interval,
             "timeout": timeout,
             "on_uncertain_submit": on_uncertain_submit,
+            "retry_failed_job": retry_failed_job,
             "durable": durable,
             "imm_project": imm_project,
             "region": region,

@@ -32,6 +32,22 @@ def read_specification(process: Process, *, allow_ignored: bool = True) -> Speci
     return spec.from_process(process, allow_ignored=allow_ignored)
 
 
+def name_errors(process: Process, source: ObjectURI, target: ObjectURI | None, topic: str) -> list[str]:
+    """Return what is wrong with the names of a request whose arguments are wrong, too.
+
+    :param process: an instruction of any operation but a style.
+    :param source: the object to process; with an empty bucket where it is not known.
+    :param target: where the result goes.
+    :param topic: SMQ topic to notify; empty for none.
+    """
+    specification = SPECIFICATIONS[process.operation]
+    clips = {
+        name: [segment.object for segment in process.segments if segment.kind == kind]
+        for name, kind in specification.segment_fields
+    }
+    return specification.name_errors(clips, source, target, topic)
+
+
 __all__ = [
     "SPECIFICATIONS",
     "TASK_TYPES",
@@ -51,6 +67,7 @@ __all__ = [
     "VideoConvert",
     "VideoSnapshots",
     "VideoSprite",
+    "name_errors",
     "parse_process",
     "read_specification",
 ]

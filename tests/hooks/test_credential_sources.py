@@ -287,7 +287,7 @@ async def test_the_whole_answer_has_a_time_limit(wire: Any) -> None:
     began = time.monotonic()
     with pytest.raises(OSSUnavailableError, match=r"did not answer within 0\.5 s"):
         await credentials_source(settings)()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 async def test_a_credentials_uri_can_be_asked_on_a_running_loop(wire: Any) -> None:

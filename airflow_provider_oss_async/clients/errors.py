@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Characters of a foreign text (a message of the service, a network error) that go into an exception.
 QUOTE_LIMIT = 800
 #: Characters of codes and ids that are taken from an answer.
-_ID_LIMIT = 200
+ID_LIMIT = 200
 
 #: What an error is about. ``throttled`` and ``outage`` pass by themselves, the others do not.
 Kind = Literal[
@@ -98,9 +98,9 @@ TABLE: tuple[Row, ...] = (
         "Check region, endpoint and path_style of the connection."),
     Row(("OSS",), "AccessDenied", r"\bkms\b|decrypt", "rights",
         "Grant kms:Decrypt and kms:GenerateDataKey on the key to the caller and IMM's service role."),
-    Row(("OSS",), "AccessDenied", r"\bvpc\b|source ?ip|network|private", "endpoint",
+    Row(("OSS",), "AccessDenied", r"\bvpc\b|source ?ip|network|private ?(link|zone)", "endpoint",
         "Use the endpoint of the VPC: a policy of the bucket allows this from certain networks only."),
-    Row(("OSS",), "", r"requester ?pays|request-?payer", "rights",
+    Row(("OSS",), "", r"requester[ -]?pays|request-?payer", "rights",
         "Copy the object to your own bucket: these jobs do not support that the requester pays."),
     Row(("OSS",), "AccessDenied", r"does not belong to you", "rights",
         "Check the bucket's name: it belongs to another account, whose owner would have to grant {action}."),
@@ -108,7 +108,8 @@ TABLE: tuple[Row, ...] = (
         "See the console's billing page: the account is suspended, mostly for an overdue payment."),
     Row(("OSS",), "InvalidObjectState", "", "archived",
         "Restore the archived object first (RestoreObject), or move it to another storage class."),
-    Row(("OSS", "STS"), "AccessDenied|NoPermission", "", "rights", "Grant {action} to the caller."),
+    Row(("OSS",), "AccessDenied|NoPermission", "", "rights",
+        "Grant {action} to the caller (AccessKey ID {key_id})."),
     Row(("OSS",), "SignatureDoesNotMatch|InvalidArgument|AuthorizationHeaderMalformed",
         r"signing region|credential region|region .*(wrong|invalid|mismatch)|invalid .*region", "endpoint",
         "Check region and endpoint of the connection: the request was signed for another region."),
@@ -148,7 +149,7 @@ TABLE: tuple[Row, ...] = (
         r"|DownloadTrafficRateLimitExceeded", "", "throttled", _SLOW_DOWN),
     Row(_SERVICES, r"InternalError|ServiceUnavailable|ServerBusy|InternalServerError|RequestTimeout", "",
         "outage", _TRY_LATER),
-    Row(("IMM", "SMQ", "STS"), "NoPermission|Forbidden|AccessDenied|Unauthorized", "", "rights",
+    Row(("IMM", "SMQ", "STS"), "NoPermission|Forbidden|AccessDenied|Unauthorized|NotAuthorized", "", "rights",
         "Grant {action} to the caller (AccessKey ID {key_id})."),
     Row(("IMM",), "InvalidArgument|Missing", "", "argument", "Correct the parameter that the message names."),
     # Failures of jobs. Their codes are not documented; these words are those of IMM's other messages.
@@ -166,7 +167,7 @@ TABLE: tuple[Row, ...] = (
         "Check strength and image, or set missing_ok=True: no blind watermark could be read."),
     Row(_JOB, "Unsupported|InvalidDocument|InvalidMedia|InvalidImage|SourceTooLarge|FileTooLarge|InvalidFile"
         "|DamagedFile", "", "content", _CHECK_SOURCE),
-    Row(_JOB, "", r"cannot be read|unreadable|corrupt|damaged|not supported|unsupported|password|broken",
+    Row(_JOB, "", r"cannot be read|unreadable|corrupt|damaged|not supported|unsupported|password|(file|source|stream|document) is broken",
         "content", _CHECK_SOURCE),
     Row(_JOB, "InvalidArgument|InvalidParameter|Missing", "", "argument",
         "Correct what the message names: the arguments do not fit this source."),
@@ -312,10 +313,10 @@ class Failure:
         """Return the failure with texts that may be shown."""
         return replace(
             self,
-            code=redact(self.code, credentials)[:_ID_LIMIT],
+            code=redact(self.code, credentials)[:ID_LIMIT],
             detail=redact(self.detail, credentials),
-            request_id=redact(self.request_id, credentials)[:_ID_LIMIT],
-            ec=redact(self.ec, credentials)[:_ID_LIMIT],
+            request_id=redact(self.request_id, credentials)[:ID_LIMIT],
+            ec=redact(self.ec, credentials)[:ID_LIMIT],
         )
 
     def facts(self) -> dict[str, object]:

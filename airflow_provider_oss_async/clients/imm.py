@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 from uuid import uuid4
 
-from airflow_provider_oss_async.clients.errors import redact
+from airflow_provider_oss_async.clients.errors import ID_LIMIT, redact
 from airflow_provider_oss_async.clients.http import Answer, Call, Endpoint
 
 if TYPE_CHECKING:
@@ -274,12 +274,12 @@ def _task(call: Call, data: Any) -> TaskInfo:
         task_id=_text(data, "TaskId"),
         task_type=_text(data, "TaskType"),
         status=_text(data, "Status"),
-        # These go into events and exceptions: cut here, and redacted there.
-        code=redact(_text(data, "Code"))[:200],
+        # All of these may go into events, exceptions and XCom.
+        code=redact(_text(data, "Code"))[:ID_LIMIT],
         message=redact(_text(data, "Message")),
-        start_time=_text(data, "StartTime"),
-        end_time=_text(data, "EndTime"),
-        event_id=_text(data, "EventId"),
+        start_time=_text(data, "StartTime")[:ID_LIMIT],
+        end_time=_text(data, "EndTime")[:ID_LIMIT],
+        event_id=_text(data, "EventId")[:ID_LIMIT],
         definition=_text(data, "TaskRequestDefinition"),
     )
 

@@ -18,13 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_oss_async.clients.credentials import Credentials
+from airflow_provider_oss_async.clients.errors import is_task_not_found, missing_resource
 from airflow_provider_oss_async.clients.imm import (
     IMMClient,
     TaskInfo,
     encode_query,
     imm_endpoint,
-    is_task_not_found,
-    missing_resource,
     sign,
 )
 from airflow_provider_oss_async.exceptions import (
@@ -36,7 +35,8 @@ from airflow_provider_oss_async.exceptions import (
 
 if TYPE_CHECKING:
     import aiohttp
-    from conftest import Asked, Wire
+
+    from tests.support.wire import Request, Wire
 
 USER = Credentials("LTAI-user", "the-secret-of-the-user")
 ROLE = Credentials("STS.role", "the-secret-of-the-role", "the-token-of-the-role+/=")
@@ -81,13 +81,13 @@ def sdk_authorization(query: dict[str, str], headers: dict[str, str], credential
     )
 
 
-def assert_signed_as_the_sdk_would(asked: Asked, credentials: Credentials) -> None:
+def assert_signed_as_the_sdk_would(asked: Request, credentials: Credentials) -> None:
     """What came over the wire, not what was meant, has to carry the right signature."""
     found = re.search("SignedHeaders=([^,]+)", asked.headers["authorization"])
     assert found is not None
     names = found[1].split(";")
     assert {"host", *(name for name in asked.headers if name.startswith("x-acs-"))} == set(names)
-    query = {k: v[0] for k, v in parse_qs(asked.query, keep_blank_values=True).items()}
+    query = {k: v[0] for k, v in parse_qs(asked.query_text, keep_blank_values=True).items()}
     headers = {name: asked.headers[name] for name in names}
     assert asked.headers["authorization"] == sdk_authorization(query, headers, credentials)
 
@@ -137,18 +137,20 @@ class TestSigning:
         "name", ["media", "影音-專案", "a b&c=d/e?f#g%20+~*'()!", "Ünïcode 😀", "x" * 500]
     )
     async def test_request_on_the_wire(self, session, wire, credentials, name):
-        wire.answer(200, json.dumps(TASK))
+        wire.answer(200, json.dumps({**TASK, "TaskId": name}))
         await client(session, wire, credentials).get_task(name, "MediaConvert", name)
-        (asked,) = wire.asked
+        (asked,) = wire.requests
         assert asked.method == "POST"
         assert asked.body == b""
-        assert parse_qs(asked.query) == {
+        assert parse_qs(asked.query_text) == {
             "ProjectName": [name],
             "TaskType": ["MediaConvert"],
             "TaskId": [name],
         }
         # Not encoded anew on the way: a server that signs the query as it came must agree too.
-        assert asked.query == encode_query({"ProjectName": name, "TaskType": "MediaConvert", "TaskId": name})
+        assert asked.query_text == encode_query(
+            {"ProjectName": name, "TaskType": "MediaConvert", "TaskId": name}
+        )
         assert asked.headers["x-acs-action"] == "GetTask"
         assert asked.headers["x-acs-version"] == "2020-09-30"
         assert asked.headers.get("x-acs-security-token") == credentials.security_token
@@ -189,19 +191,19 @@ class TestSigning:
             status="Running",
             next_token="a+b/c==",
         )
-        theirs, ours = wire.asked
+        theirs, ours = wire.requests
 
         def normal(query: str) -> dict[str, object]:
             values = {k: v[0] for k, v in parse_qs(query).items()}
             return {k: json.loads(v) if v[0] in "[{" else v for k, v in values.items()}
 
-        assert normal(ours.query) == normal(theirs.query)
+        assert normal(ours.query_text) == normal(theirs.query_text)
         found = re.search("SignedHeaders=([^,]+)", theirs.headers["authorization"])
         assert found is not None
         again = sign(
             "POST",
             wire.host,
-            encode_query({k: v[0] for k, v in parse_qs(theirs.query).items()}),
+            encode_query({k: v[0] for k, v in parse_qs(theirs.query_text).items()}),
             {name: theirs.headers[name] for name in found[1].split(";")},
             credentials,
         )
@@ -213,12 +215,12 @@ class TestSigning:
         async def source() -> Credentials:
             return given_out.pop(0)
 
-        wire.answer(200, json.dumps(TASK))
-        wire.answer(200, json.dumps(TASK))
+        for _ in range(2):
+            wire.answer(200, json.dumps({**TASK, "TaskId": "i"}))
         imm = IMMClient(session, f"http://{wire.host}", source)
         await imm.get_task("p", "t", "i")
         await imm.get_task("p", "t", "i")
-        first, second = wire.asked
+        first, second = wire.requests
         assert "LTAI-user" in first.headers["authorization"]
         assert "STS.role" in second.headers["authorization"]
         assert first.headers["x-acs-signature-nonce"] != second.headers["x-acs-signature-nonce"]
@@ -237,6 +239,30 @@ class TestAnswers:
             definition='{"Sources": []}',
         )
 
+    @pytest.mark.parametrize("other", ["MediaConvert-2", "", None, 7, ["MediaConvert-1"]])
+    async def test_an_answer_about_another_task_is_not_believed(self, session, wire, other):
+        wire.answer(200, json.dumps({**TASK, "TaskId": other}))
+        with pytest.raises(OSSUnavailableError, match="about another task"):
+            await client(session, wire).get_task("media", "MediaConvert", "MediaConvert-1")
+
+    async def test_the_message_of_a_job_is_cut_and_has_no_control_characters(self, session, wire):
+        told = "no\n\x00\ud800 //user:word@proxy/ " + "x" * 100_000
+        wire.answer(200, json.dumps({"Status": "Failed", "Code": "C" * 9999, "Message": told}))
+        task = await client(session, wire).get_task("media", "MediaConvert", "T-1")
+        assert task.message.startswith("no ? //***@proxy/ xxx")
+        assert (len(task.message), len(task.code)) == (800, 200)
+
+    async def test_other_texts_of_an_answer_are_cut_too(self, session, wire):
+        told = {
+            "Status": "Succeeded",
+            "EndTime": "9" * 99_999,
+            "StartTime": "9" * 99_999,
+            "EventId": "e" * 9999,
+        }
+        wire.answer(200, json.dumps(told))
+        task = await client(session, wire).get_task("media", "MediaConvert", "T-1")
+        assert {len(task.end_time), len(task.start_time), len(task.event_id)} == {200}
+
     async def test_failed_task_is_not_a_failed_request(self, session, wire):
         wire.answer(
             200, json.dumps({"Status": "Failed", "Code": "ResourceNotFound", "Message": "gone", "Tags": None})
@@ -252,7 +278,7 @@ class TestAnswers:
         tasks, token = await client(session, wire).list_tasks("media", definition=True, max_results=2)
         assert [task.task_id for task in tasks] == ["MediaConvert-1", "MediaConvert-2"]
         assert token == "more"
-        assert parse_qs(wire.asked[0].query) == {
+        assert parse_qs(wire.requests[0].query_text) == {
             "ProjectName": ["media"],
             "Sort": ["StartTime"],
             "Order": ["asc"],
@@ -268,24 +294,24 @@ class TestAnswers:
     async def test_one_sided_time_range(self, session, wire):
         wire.answer(200, "{}")
         await client(session, wire).list_tasks("media", start=datetime(2026, 1, 2, tzinfo=UTC))
-        (text,) = parse_qs(wire.asked[0].query)["StartTimeRange"]
+        (text,) = parse_qs(wire.requests[0].query_text)["StartTimeRange"]
         assert json.loads(text) == {"Start": "2026-01-02T00:00:00.000Z"}
 
     async def test_time_without_zone_is_refused(self, session, wire):
         with pytest.raises(ValueError, match="time zone"):
             await client(session, wire).list_tasks("media", end=datetime(2026, 1, 2))
-        assert wire.asked == []
+        assert wire.requests == []
 
     async def test_bucket_project(self, session, wire):
         wire.answer(200, '{"ProjectName": "media", "Description": ""}')
         assert await client(session, wire).get_bucket_project("videos") == "media"
-        assert wire.asked[0].headers["x-acs-action"] == "GetOSSBucketAttachment"
-        assert wire.asked[0].query == "OSSBucket=videos"
+        assert wire.requests[0].headers["x-acs-action"] == "GetOSSBucketAttachment"
+        assert wire.requests[0].query_text == "OSSBucket=videos"
 
     async def test_watermark(self, session, wire):
         wire.answer(200, json.dumps({"Status": "Succeeded", "Content": "版權所有"}))
         assert await client(session, wire).get_watermark("media", "W-1") == "版權所有"
-        assert parse_qs(wire.asked[0].query)["TaskType"] == ["DecodeBlindWatermark"]
+        assert parse_qs(wire.requests[0].query_text)["TaskType"] == ["DecodeBlindWatermark"]
 
     @pytest.mark.parametrize(
         "body",
@@ -355,25 +381,25 @@ class TestRefusals:
         error = await self.refuse(
             session, wire, 400, "ResourceNotFound", "Specified resource Project is not found."
         )
-        assert "project does not exist" in str(error)
-        assert "another region" in str(error)
+        assert error.advice == "Check the IMM project and the region: no such project is there."
+        assert error.advice in str(error)
 
     async def test_unbound_bucket(self, session, wire):
         wire.answer(400, error_body("ResourceNotFound", "The specified resource Attachment is not found."))
-        with pytest.raises(OSSServiceError, match=r"bucket videos .* not bound to an IMM project"):
+        with pytest.raises(OSSServiceError, match=r"bucket videos: .* Bind the bucket to an IMM project"):
             await client(session, wire).get_bucket_project("videos")
 
     async def test_missing_right(self, session, wire):
         error = await self.refuse(session, wire, 403, "NoPermission", "You are not authorized.")
         assert type(error) is OSSServiceError
-        assert "Grant the RAM action imm:GetTask to access key LTAI-user" in str(error)
+        assert "Grant imm:GetTask to the caller (AccessKey ID LTAI-user)" in str(error)
 
     @pytest.mark.parametrize(
         ("status", "code", "advice"),
         [
-            (404, "InvalidAccessKeyId.NotFound", "does not exist or is disabled"),
-            (403, "InvalidAccessKeyId.Inactive", "does not exist or is disabled"),
-            (400, "SignatureDoesNotMatch", "access key secret"),
+            (404, "InvalidAccessKeyId.NotFound", "Check the AccessKey ID"),
+            (403, "InvalidAccessKeyId.Inactive", "Check the AccessKey ID"),
+            (400, "SignatureDoesNotMatch", "Check the AccessKey secret"),
             (400, "InvalidSecurityToken.Expired", "expired"),
             (400, "InvalidTimeStamp.Expired", "clock"),
         ],
@@ -415,7 +441,7 @@ class TestRefusals:
         with pytest.raises(OSSUnavailableError, match=str(status)) as caught:
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
         assert caught.value.status == status
-        assert len(wire.asked) == 1
+        assert len(wire.requests) == 1
 
     async def test_request_id_of_the_header(self, session, wire):
         wire.answer(400, '{"Code": "InvalidArgument"}', x_acs_request_id="R-header")
@@ -464,7 +490,7 @@ class TestTrouble:
     async def test_cancellation_is_not_an_error(self, session, wire):
         wire.answer(200, "{}", fault="hang")
         asking = asyncio.create_task(client(session, wire).get_task("media", "MediaConvert", "T-1"))
-        await wire.arrived.wait()
+        await wire.arrived()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_oss_async.clients.messages import Completion, parse_completion
+from airflow_provider_oss_async.clients.messages import CompletionMessage, parse_completion_message
 
 CONTENT = {
     "ProjectName": "media",
@@ -21,7 +21,7 @@ CONTENT = {
     "Sources": [{"URI": "oss://in/a.mov"}],
     "Targets": [{"URI": "oss://out/影片.mp4"}],
 }
-EXPECTED = Completion("MediaConvert-1", "MediaConvert", "Succeeded", outputs=("oss://out/影片.mp4",))
+EXPECTED = CompletionMessage("MediaConvert-1", "MediaConvert", "Succeeded", outputs=("oss://out/影片.mp4",))
 
 
 def envelope(content: object) -> dict[str, object]:
@@ -67,12 +67,12 @@ def test_every_form_says_the_same(form, wrapped, coding):
         "unpadded url-safe": lambda: base64.urlsafe_b64encode(body).rstrip(b"="),
         "lines": lambda: base64.encodebytes(body),
     }[coding]()
-    assert parse_completion(body) == EXPECTED
+    assert parse_completion_message(body) == EXPECTED
 
 
 def test_failure():
     failed = {**CONTENT, "Status": "Failed", "Code": "InvalidMedia", "Message": "no video", "Targets": []}
-    assert parse_completion(packed(envelope(json.dumps(failed)))) == Completion(
+    assert parse_completion_message(packed(envelope(json.dumps(failed)))) == CompletionMessage(
         "MediaConvert-1", "MediaConvert", "Failed", "InvalidMedia", "no video"
     )
 
@@ -93,7 +93,7 @@ def test_outputs_of_every_kind_in_order():
         {"URI": 3},
         "odd",
     ]
-    completion = parse_completion(packed({**CONTENT, "Targets": targets}))
+    completion = parse_completion_message(packed({**CONTENT, "Targets": targets}))
     assert completion is not None
     assert completion.outputs == (
         "oss://out/1.jpg",
@@ -106,8 +106,10 @@ def test_outputs_of_every_kind_in_order():
 
 
 def test_fields_that_are_not_text_are_left_out():
-    completion = parse_completion(packed({"TaskId": "t", "Status": "Failed", "Code": 7, "Message": None}))
-    assert completion == Completion("t", "", "Failed")
+    completion = parse_completion_message(
+        packed({"TaskId": "t", "Status": "Failed", "Code": 7, "Message": None})
+    )
+    assert completion == CompletionMessage("t", "", "Failed")
 
 
 @pytest.mark.parametrize(
@@ -137,19 +139,19 @@ def test_fields_that_are_not_text_are_left_out():
     ],
 )
 def test_foreign_messages(body):
-    assert parse_completion(body) is None
+    assert parse_completion_message(body) is None
 
 
 def test_wrappers_in_wrappers_come_to_an_end():
     value: object = CONTENT
     for _ in range(5):
         value = envelope(value)
-    assert parse_completion(packed(value)) is None
+    assert parse_completion_message(packed(value)) is None
 
 
 @given(st.binary())
 def test_bytes_never_raise(body):
-    parse_completion(body)
+    parse_completion_message(body)
 
 
 JSON = st.recursive(
@@ -169,5 +171,5 @@ JSON = st.recursive(
 @given(JSON, st.booleans())
 def test_json_never_raises(value, encoded):
     body = json.dumps(value).encode()
-    completion = parse_completion(base64.b64encode(body) if encoded else body)
+    completion = parse_completion_message(base64.b64encode(body) if encoded else body)
     assert completion is None or (completion.task_id and completion.status)

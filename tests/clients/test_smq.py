@@ -25,7 +25,8 @@ from airflow_provider_oss_async.exceptions import (
 
 if TYPE_CHECKING:
     import aiohttp
-    from conftest import Asked, Wire
+
+    from tests.support.wire import Request, Wire
 
 USER = Credentials("LTAI-user", "the-secret-of-the-user")
 ROLE = Credentials("STS.role", "the-secret-of-the-role", "the-token-of-the-role+/=")
@@ -70,7 +71,7 @@ def sdk_authorization(method: str, resource: str, headers: dict[str, str], crede
     return sdk.get_signature(method, headers, resource, StaticCredentialsProvider(*keys).get_credentials())
 
 
-def assert_signed_as_the_sdk_would(asked: Asked, credentials: Credentials) -> None:
+def assert_signed_as_the_sdk_would(asked: Request, credentials: Credentials) -> None:
     assert asked.headers["authorization"] == sdk_authorization(
         asked.method, asked.target, asked.headers, credentials
     )
@@ -101,7 +102,7 @@ class TestSigning:
     async def test_receive_on_the_wire(self, session, wire, credentials, queue):
         wire.answer(200, messages("x"))
         await client(session, wire, credentials).receive(queue, batch=3, wait=7)
-        (asked,) = wire.asked
+        (asked,) = wire.requests
         assert asked.method == "GET"
         assert re.fullmatch(r"/queues/[A-Za-z0-9%]+/messages\?numOfMessages=3&waitseconds=7", asked.target)
         assert_signed_as_the_sdk_would(asked, credentials)
@@ -110,7 +111,7 @@ class TestSigning:
     async def test_delete_on_the_wire(self, session, wire, credentials):
         wire.answer(204)
         await client(session, wire, credentials).delete("done", ["H-1", "影<&>"])
-        (asked,) = wire.asked
+        (asked,) = wire.requests
         assert asked.method == "DELETE"
         assert [node.text for node in parse_xml(asked.body)] == ["H-1", "影<&>"]
         assert_signed_as_the_sdk_would(asked, credentials)
@@ -136,7 +137,7 @@ class TestSigning:
         received = await smq.receive("done")
         await smq.delete("done", [message.handle for message in received])
         assert [message.body.decode() for message in received] == theirs
-        for their, our in zip(wire.asked[:2], wire.asked[2:], strict=True):
+        for their, our in zip(wire.requests[:2], wire.requests[2:], strict=True):
             assert (our.method, our.target) == (their.method, their.target)
             for name in ("content-type", "x-mns-version", "security-token", "host"):
                 assert our.headers.get(name) == their.headers.get(name)
@@ -144,8 +145,8 @@ class TestSigning:
             assert (
                 sign(their.method, their.target, their.headers, credentials) == their.headers["authorization"]
             )
-        assert [node.text for node in parse_xml(wire.asked[1].body)] == ["H-1", "H-2"]
-        assert [re.sub(r"\{.*\}", "", node.tag) for node in parse_xml(wire.asked[3].body)] == [
+        assert [node.text for node in parse_xml(wire.requests[1].body)] == ["H-1", "H-2"]
+        assert [re.sub(r"\{.*\}", "", node.tag) for node in parse_xml(wire.requests[3].body)] == [
             "ReceiptHandle"
         ] * 2
 
@@ -157,7 +158,7 @@ class TestReceive:
             Message("M-1", "H-1", '{"a": "<影片> & more"}'.encode(), 1),
             Message("M-2", "H-2", b"", 2),
         ]
-        assert wire.asked[0].target == "/queues/done/messages?numOfMessages=16&waitseconds=30"
+        assert wire.requests[0].target == "/queues/done/messages?numOfMessages=16&waitseconds=30"
 
     async def test_empty_queue(self, session, wire):
         wire.answer(404, NOTHING)
@@ -223,20 +224,20 @@ class TestReceive:
         wire.answer(503, error_body("InternalError"))
         with pytest.raises(OSSUnavailableError):
             await client(session, wire).receive("done")
-        assert len(wire.asked) == 1
+        assert len(wire.requests) == 1
 
 
 class TestDelete:
     async def test_nothing_to_do(self, session, wire):
         assert await client(session, wire).delete("done", []) == []
-        assert wire.asked == []
+        assert wire.requests == []
 
     async def test_sixteen_to_a_request(self, session, wire):
         for _ in range(3):
             wire.answer(204)
         handles = [f"H-{i}" for i in range(33)]
         assert await client(session, wire).delete("done", handles) == []
-        sent = [[node.text for node in parse_xml(asked.body)] for asked in wire.asked]
+        sent = [[node.text for node in parse_xml(asked.body)] for asked in wire.requests]
         assert [len(batch) for batch in sent] == [16, 16, 1]
         assert [handle for batch in sent for handle in batch] == handles
 
@@ -249,11 +250,13 @@ class TestDelete:
         wire.answer(204)
         handles = [f"H-{i}" for i in range(17)]
         assert await client(session, wire).delete("done", handles) == ["H-1"]
-        assert len(wire.asked) == 2
+        assert len(wire.requests) == 2
 
     async def test_refused(self, session, wire):
         wire.answer(404, error_body("QueueNotExist"))
-        with pytest.raises(OSSServiceError, match=r"BatchDeleteMessage for queue done .* no such queue"):
+        with pytest.raises(
+            OSSServiceError, match=r"BatchDeleteMessage for queue done .* Check queue and topic"
+        ):
             await client(session, wire).delete("done", ["H-1"])
 
 
@@ -278,9 +281,9 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("status", "code", "advice"),
         [
-            (404, "QueueNotExist", "no such queue"),
-            (403, "InvalidAccessKeyId", "does not exist or is disabled"),
-            (403, "SignatureDoesNotMatch", "access key secret"),
+            (404, "QueueNotExist", "Check queue and topic"),
+            (403, "InvalidAccessKeyId", "Check the AccessKey ID"),
+            (403, "SignatureDoesNotMatch", "Check the AccessKey secret"),
             (408, "TimeExpired", "clock"),
             (400, "InvalidDateHeader", "clock"),
         ],

@@ -21,7 +21,7 @@ from airflow_provider_oss_async.operators.video import (
     OSSVideoSnapshotsOperator,
     OSSVideoSpriteOperator,
 )
-from airflow_provider_oss_async.process import SPECIFICATIONS, Style, VideoConvert
+from airflow_provider_oss_async.process import SPECIFICATIONS, ProcessError, Style, VideoConvert
 
 SPECIFIED: list[type[OSSSpecificationOperator]] = [
     OSSAudioConcatOperator,
@@ -89,7 +89,7 @@ def test_the_signature_names_every_argument(operator: type[OSSSpecificationOpera
 @pytest.mark.parametrize("operator", SPECIFIED)
 def test_missing_arguments_are_named_when_the_dag_is_read(operator: type[OSSSpecificationOperator]) -> None:
     with pytest.raises(TypeError, match="source"):
-        operator(task_id="t", **required(operator))  # type: ignore[call-arg]
+        operator(task_id="t", **required(operator))
     for name in required(operator):
         rest = {key: value for key, value in required(operator).items() if key != name}
         with pytest.raises(TypeError, match=name):
@@ -113,9 +113,9 @@ def test_default_args_reach_every_kind_of_argument() -> None:
     }
     with DAG("d", default_args=defaults, schedule=None):
         task = OSSVideoConvertOperator(task_id="a", source="x", width=1280)  # type: ignore[call-arg]
-        other = OSSDocumentConvertOperator(task_id="b", source="x", target_format="pdf")  # type: ignore[call-arg]
+        other = OSSDocumentConvertOperator(task_id="b", source="x", target_format="pdf")
     assert (task.oss_conn_id, task.retries, task.target) == ("mine", 4, "from-default")
-    assert (task.container, task.width) == ("mov", 1280)  # type: ignore[attr-defined]
+    assert (task.container, task.width) == ("mov", 1280)
     assert other.target == "from-default"
 
 
@@ -130,10 +130,10 @@ def test_templates_are_rendered() -> None:
             extra_params={"zz": "{{ size }}"},
             notify_topic="{{ name }}",
         )
-    task.render_template_fields({"name": "film", "kind": "mp4", "size": 640})  # type: ignore[typeddict-item]
+    task.render_template_fields({"name": "film", "kind": "mp4", "size": 640})  # type: ignore[typeddict-unknown-key]
     assert task.source == "oss://media/film.mov"
     assert task.target == "out/film.{autoext}"
-    assert (task.container, task.width) == ("mp4", "640")  # type: ignore[attr-defined]
+    assert (task.container, task.width) == ("mp4", "640")
     assert (task.extra_params, task.notify_topic) == ({"zz": "640"}, "film")
 
 
@@ -158,7 +158,7 @@ def test_arguments_of_the_operation_can_be_mapped() -> None:
     assert "container" in mapped.template_fields
     task = mapped.unmap({"container": "mov", "source": "in.mov"})
     assert isinstance(task, OSSVideoConvertOperator)
-    assert (task.container, task.width) == ("mov", 640)  # type: ignore[attr-defined]
+    assert (task.container, task.width) == ("mov", 640)
     assert pairs.operator_class is OSSVideoConvertOperator
 
 
@@ -186,3 +186,125 @@ def test_a_dag_with_all_operators_can_be_serialized() -> None:
     assert set(tasks) == {*(operator.__name__ for operator in SPECIFIED), "process", "mapped"}
     # Nothing is different the second time: otherwise each parse makes a new version of the DAG.
     assert json.loads(json.dumps(DagSerialization.to_dict(dag))) == data
+
+
+CONNECTION = {
+    "conn_type": "oss_async", "login": "id", "password": "secret", "schema": "bucket-1",
+    "extra": {"region": "cn-hangzhou", "imm_project": "project"},
+}  # fmt: skip
+
+
+@pytest.fixture(name="connection")
+def oss_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", json.dumps(CONNECTION))
+
+
+def refusals(task: Any) -> list[str]:
+    with pytest.raises(ProcessError) as caught:
+        task.build_request()
+    return list(caught.value.problems)
+
+
+#: One wrong argument each, and how its problem begins.
+WRONG = {
+    "source": ("/a", "source='/a': an object key must not start with /"),
+    "target": ("out/", "target='out/' is not allowed: the service writes no key that ends in /"),
+    "notify_topic": ("a b", "notify_topic='a b' is not allowed: a topic's name is"),
+    "width": (33, "width=33 is not allowed: expected an even whole number from 64 to 4096 px"),
+    "after": (["oss://bucket-2/b"], "after[0]='oss://bucket-2/b' is not in the source's bucket bucket-1"),
+    "extra_params": ({"a b": 1}, "extra_params['a b']=1 is not allowed"),
+}
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_wrong_argument_is_named_alone_and_among_others() -> None:
+    right: dict[str, Any] = {
+        "task_id": "t", "source": "a", "target": "out.mp4", "container": "mp4", "video_codec": "h264",
+        "audio_codec": "aac", "after": ["b"],
+    }  # fmt: skip
+    for name, (value, problem) in WRONG.items():
+        (found,) = refusals(OSSVideoConcatOperator(**right | {name: value}))
+        assert found.startswith(problem)
+    # Without the source it is not known which bucket the others must be in.
+    together = {name: value for name, (value, _) in WRONG.items() if name != "source"}
+    found_together = refusals(OSSVideoConcatOperator(**right | together))
+    assert len(found_together) == len(together)
+    for name in together:
+        assert any(text.startswith(WRONG[name][1]) for text in found_together), name
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_wrong_source_says_nothing_of_the_merged_objects() -> None:
+    task = OSSAudioConcatOperator(
+        task_id="t", source="/a", target="out.mp3", container="mp3", before=["oss://bucket-2/b", "c", "/d"]
+    )
+    source, clip = refusals(task)
+    assert source.startswith("source='/a'")
+    assert clip.startswith("before[2]='/d': an object key must not start with /")
+
+
+@pytest.mark.usefixtures("connection")
+def test_every_wrong_part_of_a_process_string_is_named() -> None:
+    process = "video/concat,f_mp4,vcodec_h264,acodec_aac,s_33x/sur,o_L2I"
+    task = OSSAsyncProcessOperator(
+        task_id="t", source="a", target="out/", process=process, notify_topic="a b"
+    )
+    topic, width, clip, target = refusals(task)
+    assert topic.startswith("notify_topic='a b'")
+    assert width.startswith("width=33 is not allowed")
+    assert clip.startswith("after[0]='/b': an object key must not start with /")
+    assert target.startswith("target='out/'")
+
+
+@pytest.mark.usefixtures("connection")
+def test_what_native_templates_make_of_text() -> None:
+    with DAG("d", schedule=None, render_template_as_native_obj=True, params={"key": "2026_01_01"}):
+        pages = OSSDocumentConvertOperator(
+            task_id="pages", source="a.docx", target="p/{index}.png", target_format="png", pages="1,2"
+        )
+        source = OSSDocumentConvertOperator(
+            task_id="source", source="{{ params.key }}", target="a.pdf", target_format="pdf"
+        )
+    for task in (pages, source):
+        task.render_template_fields({"params": {"key": "2026_01_01"}})
+    assert pages.pages == (1, 2)
+    assert pages.build_request().process.param("pages") == "1,2"
+    # Which text the number 20260101 was, nobody can tell.
+    (problem,) = refusals(source)
+    assert problem.startswith("source=20260101 is not allowed: render_template_as_native_obj=True turns")
+
+
+@pytest.mark.usefixtures("connection")
+def test_what_is_certain_to_be_ignored_is_refused() -> None:
+    task = OSSVideoConvertOperator(task_id="t", source="a", target="b.mp4", container="mp4", height=720)
+    (problem,) = refusals(task)
+    assert problem.startswith("height would be ignored: set video_codec")
+    task.allow_ignored = True
+    assert task.build_request().process.param("s") == "x720"
+    assert [text.partition(":")[0] for text in task.warnings()] == ["height would be ignored"]
+    text = OSSAsyncProcessOperator(
+        task_id="p", source="a", target="b.mp4", process="video/convert,f_mp4,s_x720"
+    )
+    (problem,) = refusals(text)
+    assert problem.startswith("height would be ignored")
+    text.allow_ignored = True
+    assert text.build_request().process.param("s") == "x720"
+
+
+@pytest.mark.usefixtures("connection")
+def test_results_under_one_name_are_refused() -> None:
+    task = OSSVideoSnapshotsOperator(task_id="t", source="a", target="f.jpg", format="jpg", interval=1)
+    (problem,) = refusals(task)
+    assert problem.startswith("target='f.jpg': video/snapshots may write several objects")
+    task.allow_ignored = True
+    assert task.build_request().process.saveas is not None
+    text = OSSAsyncProcessOperator(task_id="p", source="a", target="f.jpg", process="video/snapshots,f_jpg")
+    assert "may write several objects" in refusals(text)[0]
+
+
+@pytest.mark.usefixtures("connection")
+def test_the_sources_extension_tells_its_format() -> None:
+    task = OSSDocumentConvertOperator(task_id="t", source="a.xlsx", target="a.txt", target_format="txt")
+    task.build_request()
+    (warning,) = task.warnings()
+    assert "not for xlsx: the job may fail" in warning

@@ -189,7 +189,9 @@ class Airflow:
         with log.open("wb") as output:
             process = self._start("standalone", output=output, environment=environment)
             try:
-                print(f"Airflow starts; this takes one to two minutes. Log: {log}", flush=True)
+                print(
+                    f"Airflow starts; this takes one minute, on a busy machine three. Log: {log}", flush=True
+                )
                 health = Health(address, log)
                 while process.poll() is None and health.read() is None:
                     time.sleep(0.5)

@@ -358,7 +358,7 @@ class Store:
 
     def _commit(self, bucket: str, stored: StoredObject, file: Path, overwrite: bool) -> StoredObject:
         with self._lock:
-            if not overwrite and stored.key in self._objects[bucket]:
+            if stored.key in self._objects[bucket] and not overwrite:
                 raise StoreError("FileAlreadyExists")
             file.replace(self.path(bucket, stored.key))
             self._record(bucket, stored)

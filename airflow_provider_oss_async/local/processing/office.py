@@ -1,6 +1,6 @@
 """Office documents to PDF without LibreOffice: pandoc or openpyxl reads, typst lays out.
 
-All of the text, tables and pictures; little of the look. Fonts come from the installed ``justmytype`` packs
+All of the text, tables and pictures, in a plain layout. Fonts come from the installed ``justmytype`` packs
 only, so that a document looks the same on every machine.
 """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class JobFailed(Exception):
     """A job cannot be done with this input.
 
-    :param code: short code in the service's manner, such as ``InvalidArgument``. The service's own codes for
+    :param code: short code such as ``InvalidArgument``. The service's own codes for
         failed jobs are not documented.
     :param message: what is wrong, without local paths.
     """

@@ -1,10 +1,14 @@
-"""Blind text watermarks, to have something to decode. Not the service's: neither reads the other's.
+"""A blind text watermark for samples and tests of ``image/deblindwatermark``.
 
-Each 8 x 8 block of the luminance hides one bit in each of four middle frequencies of its cosine transform:
-the coefficient is moved to the nearest even (0) or odd (1) multiple of a step (quantisation index modulation;
-the strength is the step). The text is preceded by its length, both have checksums, so that a picture without
-a mark is told from one with a mark, and everything is repeated all over the picture. It survives what keeps
-the picture's size: another format, JPEG of fair quality, some noise; not scaling, cropping or turning.
+It is not the service's algorithm: neither can decode the other's watermarks. Packages that embed blind
+watermarks need OpenCV or PyTorch and, to decode, the length of the text.
+
+Each 8 x 8 block of the luminance carries one bit in each of four coefficients of its discrete cosine
+transform, by quantisation index modulation: the coefficient is moved to the nearest even (0) or odd (1)
+multiple of a step, which is the strength. The text is preceded by its length, both have checksums, and
+both are repeated over the whole picture, so that a picture without a watermark is recognised. The
+watermark survives another format, JPEG of fair quality and some noise; it does not survive scaling,
+cropping or rotation.
 """
 
 from __future__ import annotations
@@ -37,14 +41,13 @@ _ROUNDS = 4
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def embed(image: Path, text: str, out: Path, strength: str = "low", *, quality: int = 90) -> None:
-    """Hide a text in a picture and save it in the picture's own format.
+def embed(image: Path, text: str, out: Path, strength: str = "low") -> None:
+    """Embed a text in a picture and save it in the picture's own format.
 
     :param image: JPEG, PNG, BMP, WebP or TIFF with sides of 80 to 10,000 px.
     :param text: 1 to 256 characters.
     :param out: the new file.
     :param strength: ``low``, ``medium`` or ``high``: the higher, the more it survives and the more it shows.
-    :param quality: of a JPEG, 70 to 100.
     :raises JobFailed: not such a picture, or too small for the text.
     """
     if not 0 < len(text) <= TEXT_LIMIT:
@@ -56,7 +59,7 @@ def embed(image: Path, text: str, out: Path, strength: str = "low", *, quality: 
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float32).copy()
     payload = text.encode()
     wanted: NDArray[Any] = np.empty(0)
-    # Where colours are at their limit a change is cut off; the next round finds the block darker or brighter.
+    # A change beyond black or white is clipped; the next round starts from the clipped block.
     for _ in range(_ROUNDS):
         luma = pixels @ _LUMA
         blocks = _blocks(luma)
@@ -74,19 +77,17 @@ def embed(image: Path, text: str, out: Path, strength: str = "low", *, quality: 
     result = Image.fromarray(np.round(pixels).astype(np.uint8))
     if alpha is not None:
         result.putalpha(alpha)
-    # Lossless where the format lets us choose; full colour resolution in JPEG costs little.
-    options: dict[str, Any] = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": 95}}.get(
-        form or "", {}
-    )
-    result.save(out, format=form, **options)
+    # JPEG with all of its colour resolution; the others are lossless.
+    options: dict[str, Any] = {"JPEG": {"quality": 90, "subsampling": 0}, "WEBP": {"lossless": True}}
+    result.save(out, format=form, **options.get(form or "", {}))
 
 
 def decode(image: Path, strength: str = "low") -> str:
-    """Return the text hidden in a picture.
+    """Return the text that is embedded in a picture.
 
-    :param strength: the strength it was embedded with. Whether the service insists on it is not documented;
-        this does, lest something passes here that fails there.
-    :raises JobFailed: not a picture, or none with such a mark.
+    :param strength: the strength it was embedded with. Whether the service requires the same is not
+        documented; it is required here, so that nothing passes here that may fail there.
+    :raises JobFailed: it is not a picture, or has no such watermark.
     """
     _step(strength)
     blocks = _blocks(np.asarray(_open(image).convert("YCbCr").getchannel("Y"), dtype=np.float32))
@@ -101,7 +102,7 @@ def decode(image: Path, strength: str = "low") -> str:
 
 
 def _levels(blocks: NDArray[np.float32], step: float) -> NDArray[np.float32]:
-    """Return the chosen coefficients of every block in steps: by frequency, row and column."""
+    """Return the coefficients of every block that are used, in steps: by frequency, row and column."""
     levels = np.stack([np.einsum("ijab,ab->ij", blocks, basis) for basis in _bases()])
     return (levels / step).astype(np.float32)
 
@@ -119,7 +120,7 @@ def _spread(payload: bytes, count: int, strength: str) -> NDArray[np.float32]:
 
 
 def _read(coefficients: NDArray[np.float32], strength: str) -> str | None:
-    # +1 on an even multiple of the step, -1 on an odd one; doubtful places count little.
+    # +1 on an even multiple of the step, -1 on an odd one; places between two multiples weigh little.
     votes = np.cos(np.pi * coefficients / _STEPS[strength])
     header, body = _places(len(votes), strength)
     found = _vote(votes[header], _HEADER_BITS)
@@ -135,7 +136,7 @@ def _read(coefficients: NDArray[np.float32], strength: str) -> str | None:
 
 
 def _vote(votes: NDArray[Any], count: int) -> bytes | None:
-    """Return the bits of which every place holds one in turn."""
+    """Return the bits by majority; the places hold them in turn, repeatedly."""
     if len(votes) < count:
         return None
     whole = np.resize(np.append(votes, np.zeros(-len(votes) % count)), (-(-len(votes) // count), count))
@@ -183,7 +184,7 @@ def _write_blocks(pixels: NDArray[np.float32], blocks: NDArray[np.float32]) -> N
 
 
 def _bases() -> list[NDArray[np.float32]]:
-    """Return the pictures of the chosen frequencies, orthonormal."""
+    """Return the orthonormal basis functions of the coefficients that are used."""
     n = np.arange(_BLOCK)
     waves = np.sqrt(2 / _BLOCK) * np.cos(np.pi * (2 * n[None, :] + 1) * n[:, None] / (2 * _BLOCK))
     waves[0] /= np.sqrt(2)
@@ -191,7 +192,7 @@ def _bases() -> list[NDArray[np.float32]]:
 
 
 def _places(count: int, strength: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where header and text are: all over the picture, always the same for a strength."""
+    """Return the places of header and text: spread over the picture, fixed for a strength."""
     order = np.random.default_rng(list(_STEPS).index(strength)).permutation(count)
     return order[::4], np.delete(order, np.s_[::4])
 

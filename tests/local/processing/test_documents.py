@@ -413,7 +413,7 @@ SCRIPTS = {
 
 
 def test_every_script_is_visible_without_fonts_of_the_machine(tmp_path: Path) -> None:
-    # A character on each page: what has no glyph would look the same for all.
+    # A character on each page: what has no glyph would be the same box for all.
     characters = [(script, c) for script, text in SCRIPTS.items() for c in text if c != "*"]
     document = docx.Document()
     for script, character in characters:

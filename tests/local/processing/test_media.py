@@ -236,7 +236,7 @@ def test_pixel_format(codec: str, pixels: str, container: str, clips: Clips, tmp
     spec = VideoConvert(container=container, video_codec=codec, pixel_format=pixels, no_audio=True)
     result = done(spec, clips["wide.mp4"], tmp_path)
     assert result.video
-    # Alpha lies beside the stream in webm, where ffmpeg's own decoder does not look.
+    # Alpha lies beside the stream in webm, which ffmpeg's own decoder does not read.
     assert result.video.pixel_format == pixels.replace("yuva420p", "yuv420p")
     assert result.audio is None
 

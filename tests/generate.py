@@ -2,7 +2,8 @@
 
 From the fields of the specifications and the base class of the operators it makes, in the source files
 themselves, the ``__init__`` and the ``:param`` lines of every specification and operator; Airflow's own
-arguments in ``operators/arguments.py``; and the reference in ``operators/README.md``.
+arguments in ``operators/arguments.py``; the reference in ``operators/README.md``; and the tables of the
+top ``README.md``.
 ``tests/test_generate.py`` fails where something is not up to date.
 """
 
@@ -22,6 +23,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator
 from airflow_provider_oss_async.operators import audio, document, image, process, video
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator, OSSSpecificationOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS, Specification
+from tests import readme_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,7 +279,12 @@ def files() -> dict[Path, str]:
             change(cls, operator_source)
     texts[PACKAGE / "operators" / "arguments.py"] = task_arguments()
     formatted = {path: _formatted(path, text) for path, text in texts.items()}
-    return {**formatted, PACKAGE / "operators" / "README.md": reference()}
+    readme = PACKAGE.parent / "README.md"
+    return {
+        **formatted,
+        PACKAGE / "operators" / "README.md": reference(),
+        readme: readme_tables.rewrite(readme.read_text("utf-8")),
+    }
 
 
 def _own_classes(module: Any) -> list[type[OSSAsyncBaseOperator]]:

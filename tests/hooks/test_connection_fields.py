@@ -24,7 +24,7 @@ from airflow_provider_oss_async.hooks.connection_fields import (
     form_fields,
 )
 from airflow_provider_oss_async.hooks.settings import ConnectionSettings, read_settings
-from tests import connection_table
+from tests import generate, readme_tables
 
 ATTRIBUTES = {field.name: field for field in dataclasses.fields(ConnectionSettings)}
 IDS = [field.name for field in FIELDS]
@@ -206,5 +206,5 @@ def test_pure_data() -> None:
 
 
 def test_readme_is_current() -> None:
-    readme = connection_table.README.read_text("utf-8")
-    assert connection_table.rewrite(readme) == readme, "run python -m tests.connection_table"
+    readme = (generate.PACKAGE.parent / "README.md").read_text("utf-8")
+    assert readme_tables.rewrite(readme) == readme, f"run {generate.COMMAND}"

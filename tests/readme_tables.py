@@ -1,0 +1,104 @@
+"""The generated tables of the README; ``python -m tests.generate`` writes them, with everything else."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+from airflow_provider_oss_async.hooks.config_options import OPTIONS
+from airflow_provider_oss_async.hooks.connection_fields import FIELDS, ConnectionField
+from airflow_provider_oss_async.hooks.metrics import METRICS
+from airflow_provider_oss_async.jobs.completion import STRATEGIES
+from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+END = "<!-- end -->"
+
+
+def connection_fields() -> str:
+    """Every field of a connection."""
+    head = ("Field of the form", "In URI and JSON", "Allowed", "Default", "Meaning")
+    return _table(head, map(_connection_field, FIELDS))
+
+
+def common_arguments() -> str:
+    """Every argument that all operators have, from the docstring of their base class."""
+    text = inspect.cleandoc(OSSAsyncBaseOperator.__doc__ or "")
+    described = re.findall(r"(?ms)^:param (\w+): (.*?)(?=^:param |\Z)", text)
+    rows = [(f"`{name}`", " ".join(doc.split()).replace("``", "`")) for name, doc in described]
+    return _table(("Argument", "Meaning"), rows)
+
+
+def completion_strategies() -> str:
+    """Every way to learn that a job has ended."""
+    rows = [
+        (
+            f"`{name}`",
+            strategy.summary.replace("``", "`"),
+            "yes" if strategy.learns_of_failure else "no",
+            f"{strategy.max_poll_interval:g} s",
+        )
+        for name, strategy in STRATEGIES.items()
+    ]
+    return _table(("`completion`", "How", "Learns of failure", "Default `poll_interval`"), rows)
+
+
+def options() -> str:
+    """Every option of the section ``[oss_async]``."""
+    return _table(
+        ("`[oss_async]`", "Default", "Meaning"),
+        [(f"`{option.name}`", option.default or "", option.doc) for option in OPTIONS],
+    )
+
+
+def metrics() -> str:
+    """Every metric."""
+    rows = [
+        (f"`oss_async.{name}`", "timer" if name.endswith("_seconds") else "counter", doc)
+        for name, doc in METRICS.items()
+    ]
+    return _table(("Metric", "Kind", "Meaning"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "connection-fields": connection_fields,
+    "common-arguments": common_arguments,
+    "completion-strategies": completion_strategies,
+    "options": options,
+    "metrics": metrics,
+}
+
+
+def rewrite(text: str) -> str:
+    """Return the README's text with its tables as they should be.
+
+    :raises ValueError: a table has no place in the text.
+    """
+    for name, make in TABLES.items():
+        begin = f"<!-- generated:{name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(END)
+        if not found or not closed:
+            raise ValueError(f"README.md has no {begin} ... {END}")
+        text = f"{before}{begin}\n\n{make()}\n\n{END}{after}"
+    return text
+
+
+def _connection_field(field: ConnectionField) -> list[str]:
+    allowed = ", ".join(f"`{choice}`" for choice in field.choices) or field.allowed
+    meaning = field.doc
+    if field.sources:
+        meaning += f" With {' and '.join(f'`{source}`' for source in field.sources)}."
+    label = f"**{field.label}** (required)" if field.required else field.label
+    return [label, f"`{field.name}`", allowed, field.default_text, meaning]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_row(cells) for cells in (head, ["---"] * len(head), *rows))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|").replace("<", "&lt;") for cell in cells) + " |"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -11,9 +13,13 @@ SOURCE = "samples/announcement.mp3"
 
 with DAG(
     dag_id="example_audio_convert",
+    description="Transcode audio.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     OSSAudioConvertOperator(
@@ -24,7 +30,7 @@ with DAG(
         bit_depth=16,
     )
 
-    # Three seconds for a telephone line.
+    # Three seconds at telephone quality.
     OSSAudioConvertOperator(
         task_id="opus_deferrable",
         source=SOURCE,

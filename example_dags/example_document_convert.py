@@ -5,6 +5,8 @@ Object keys stand for objects in the connection's default bucket; ``oss://bucket
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -16,9 +18,13 @@ SLIDES = "samples/slides.pptx"
 
 with DAG(
     dag_id="example_document_convert",
+    description="Office documents to page images, PDF and text.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     # One image per page: the service fills in {index}.

@@ -1,7 +1,8 @@
-"""The hook in a Python task: submit, look once, and leave the waiting to a sensor."""
+"""The hook in a Python task: submit, poll once, and leave the waiting to a sensor."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pendulum
@@ -15,12 +16,14 @@ VIDEO = "samples/harbour.mp4"
 
 with DAG(
     dag_id="example_hook",
+    description="The hook in a Python task: submit, poll once, and leave the waiting to a sensor.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
     tags=["oss-async"],
 ) as dag:
-
+    # Without retries: unlike the operators, the hook would submit a second job.
     @task
     def submit() -> dict[str, str]:
         job = OSSAsyncHook().submit(
@@ -31,7 +34,7 @@ with DAG(
         return job.to_dict()
 
     @task
-    def look(job: dict[str, Any]) -> str:
+    def check(job: dict[str, Any]) -> str:
         status = OSSAsyncHook().get_status(job)
         print(f"Job {job['task_id']} is {status.state}")
         return status.state
@@ -48,6 +51,13 @@ with DAG(
         return int(head.content_length or 0)
 
     job = submit()
-    wait = OSSAsyncTaskSensor(task_id="wait", job=job, deferrable=True, timeout=3600)
-    look(job) >> wait
+    wait = OSSAsyncTaskSensor(
+        task_id="wait",
+        job=job,
+        deferrable=True,
+        timeout=3600,
+        retries=2,
+        retry_delay=timedelta(seconds=10),
+    )
+    check(job) >> wait
     size(wait.output)

@@ -7,6 +7,7 @@ have written. Every task waits in the triggerer, so a hundred runs at once hold 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pendulum
@@ -23,10 +24,12 @@ TRANSCODED = "{{ ti.xcom_pull('transcode')['outputs'][0] }}"
 
 with DAG(
     dag_id="example_media_pipeline",
+    description="A small media pipeline: one upload becomes everything that a page about it shows.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
-    default_args={"deferrable": True},
+    default_args={"deferrable": True, "retries": 2, "retry_delay": timedelta(seconds=10)},
     params={
         "video": Param("samples/harbour.mp4", type="string", description="Key of the video."),
         "document": Param("samples/report.docx", type="string", description="Key of the document."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -12,9 +14,13 @@ VIDEO = "samples/harbour.mp4"
 
 with DAG(
     dag_id="example_process",
+    description="Any asynchronous process: as a string, as a style stored in OSS, or as a specification.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     # As OSS's documentation writes it. It is checked before anything is sent.

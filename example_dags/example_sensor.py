@@ -6,6 +6,8 @@ follows that job, or one that another DAG or program has submitted.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -16,9 +18,13 @@ VIDEO = "samples/harbour.mp4"
 
 with DAG(
     dag_id="example_sensor",
+    description="Submit in one task, wait in another.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     submit = OSSVideoConvertOperator(
@@ -34,7 +40,7 @@ with DAG(
 
     OSSAsyncTaskSensor(task_id="wait", job=submit.output, poke_interval=2, timeout=3600)
 
-    # Leaves the worker between two looks.
+    # Leaves the worker between two polls.
     OSSAsyncTaskSensor(
         task_id="wait_reschedule", job=submit.output, mode="reschedule", poke_interval=2, timeout=3600
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -11,9 +13,13 @@ SOURCE = "samples/harbour.mp4"
 
 with DAG(
     dag_id="example_video_animation",
+    description="An animated preview of a video, as GIF and as WebP.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     # Ten frames, half a second apart in the video, shown five a second.

@@ -5,6 +5,8 @@ All objects of a merge are in the source's bucket; each can be cut.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -15,9 +17,13 @@ CREDITS = "samples/credits.mp4"
 
 with DAG(
     dag_id="example_video_concat",
+    description="Merge videos: a leader before the source, credits after it.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     # A merge encodes anew, so codecs must be named; the objects may differ in size, rate and sound.

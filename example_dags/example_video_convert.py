@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG, Param
 
@@ -14,9 +16,13 @@ SOURCE = "samples/harbour.mp4"
 
 with DAG(
     dag_id="example_video_convert",
+    description="Transcode a video; cut it; take its sound out.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     params={"source": Param(SOURCE, type="string", description="Key of the video.")},
     tags=["oss-async"],
 ) as dag:

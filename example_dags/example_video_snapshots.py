@@ -6,6 +6,8 @@ One job writes many objects. A target without an extension gets numbers appended
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG
 
@@ -15,9 +17,13 @@ SOURCE = "samples/harbour.mp4"
 
 with DAG(
     dag_id="example_video_snapshots",
+    description="Frames of a video as images.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
+    # A retry reconnects to the job of the try before.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=["oss-async"],
 ) as dag:
     OSSVideoSnapshotsOperator(

@@ -17,15 +17,17 @@ from airflow_provider_oss_async.operators.audio import OSSAudioConvertOperator
 
 with DAG(
     dag_id="example_waiting",
+    description="Waiting without a worker, in three ways.",
+    doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule=None,
     catchup=False,
     default_args={
         "deferrable": True,
         "timeout": timedelta(hours=2),
-        # A retry follows the job of the try before; it pays for a new one only where that has failed.
+        # A retry reconnects to the job of the try before; it pays for a new one only where that has failed.
         "retries": 2,
-        "retry_delay": timedelta(minutes=1),
+        "retry_delay": timedelta(seconds=10),
     },
     tags=["oss-async"],
 ) as dag:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_oss_async.local.server.app import LocalService
+    from tests.system.live_airflow import LiveAirflow
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
@@ -29,7 +30,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iter
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(EXAMPLES)},
     }
-    # No job has ended when it is first looked at, so that what can be deferred is.
+    # No job has ended when it is first polled, so that what can be deferred is.
     options = {"topics": {"done": ["waiting"]}, "job_seconds": 0.8}
     with LocalService(folder / "data", **options) as service, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", service.connection_json())
@@ -42,3 +43,12 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iter
                     PutObjectRequest(bucket="media", key=f"samples/{name}"), str(path)
                 )
         yield service
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveAirflow]:
+    """A real Airflow and the stand-in, for all tests that do not need settings of their own."""
+    from tests.system.live_airflow import running
+
+    with running(tmp_path_factory.mktemp("live"), Path(__file__).parent / "live_dags") as live:
+        yield live

@@ -1,26 +1,28 @@
-"""The cases of ``test_crashes.py``: each a task in ``live_dags/crashes.py``, and what goes wrong with it."""
+"""The cases of ``test_crashes.py``: each a task in ``live_dags/crashes.py``, and what happens to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.system.strike import Strike
+from tests.system.interruption import Interruption
 
 DAG_ID = "crashes"
-SUBMITTED, BEFORE_RECORD = Strike("submit", answered=True), Strike("record")
+SUBMITTED, BEFORE_RECORD = Interruption("submit", answered=True), Interruption("record")
+ANSWER_LOST = Interruption("submit", answered=True, action="drop")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One task and its fate.
+    """One task, and what happens to it.
 
     :param name: its task id.
     :param deferrable: how it waits.
-    :param strike: where its worker is killed.
-    :param struck: with several indexes: which of them are.
+    :param interruption: what happens to its worker.
+    :param hit: with several indexes: which of them are.
     :param indexes: how many there are, if it is mapped.
-    :param ends: when its job does: at once, when the strike has hit, when the task is deferred, or when told.
+    :param ends: when its job does: at once, when its worker was interrupted, when the task is deferred, or
+        when told.
     :param jobs: how many jobs the service may accept for it, at least and at most.
     :param state: how it ends.
     :param in_trigger: whether it ends in the triggerer, without coming back to a worker.
@@ -31,10 +33,10 @@ class Case:
 
     name: str
     deferrable: bool = False
-    strike: Strike | None = None
-    struck: tuple[int, ...] = ()
+    interruption: Interruption | None = None
+    hit: tuple[int, ...] = ()
     indexes: int = 0
-    ends: Literal["at once", "struck", "deferred", "told"] = "at once"
+    ends: Literal["at once", "interrupted", "deferred", "told"] = "at once"
     jobs: tuple[int, int] = (1, 1)
     state: Literal["success", "failed"] = "success"
     in_trigger: bool = False
@@ -49,31 +51,31 @@ class Case:
         return [f"{name}.{'docx' if self.document else 'mov'}" for name in names]
 
     @property
-    def strikes(self) -> dict[str, Strike]:
-        """Where each worker is killed, by key."""
-        if self.strike is None:
+    def interruptions(self) -> dict[str, Interruption]:
+        """What happens to each worker, by key."""
+        if self.interruption is None:
             return {}
-        chosen = [self.keys[index] for index in self.struck] if self.struck else self.keys
-        return dict.fromkeys(chosen, self.strike)
+        chosen = [self.keys[index] for index in self.hit] if self.hit else self.keys
+        return dict.fromkeys(chosen, self.interruption)
 
 
-def both(name: str, strike: Strike) -> list[Case]:
+def both(name: str, interruption: Interruption) -> list[Case]:
     """Return the case for a task that waits in its worker and for one that is deferred."""
     return [
-        Case(name, strike=strike),
-        Case(f"{name}_deferrable", deferrable=True, strike=strike, ends="deferred"),
+        Case(name, interruption=interruption),
+        Case(f"{name}_deferrable", deferrable=True, interruption=interruption, ends="deferred"),
     ]
 
 
 CASES = [
-    *both("killed_with_intent", Strike("intent", answered=True)),
-    Case("killed_before_request", strike=Strike("submit")),
+    *both("killed_with_intent", Interruption("intent", answered=True)),
+    Case("killed_before_request", interruption=Interruption("submit")),
     *both("killed_before_answer", SUBMITTED),
     *both("killed_before_record", BEFORE_RECORD),
-    *both("killed_with_record", Strike("record", answered=True)),
-    Case("killed_before_deferral", deferrable=True, strike=Strike("deferred"), ends="deferred"),
-    Case("killed_while_waiting", strike=Strike("look", nth=3), ends="struck"),
-    *both("killed_before_success", Strike("success")),
+    *both("killed_with_record", Interruption("record", answered=True)),
+    Case("killed_before_deferral", deferrable=True, interruption=Interruption("deferred"), ends="deferred"),
+    Case("killed_while_waiting", interruption=Interruption("poll", nth=3), ends="interrupted"),
+    *both("killed_before_success", Interruption("success")),
     Case("triggerer_killed", deferrable=True, ends="told"),
     Case(
         "triggerer_killed_in_trigger",
@@ -82,7 +84,7 @@ CASES = [
         in_trigger=True,
         arguments={"end_from_trigger": True},
     ),
-    # Looks are too rare to end the wait: the message does.
+    # Polls are too rare to end the wait: the message does.
     Case(
         "triggerer_killed_smq",
         deferrable=True,
@@ -91,11 +93,16 @@ CASES = [
     ),
     Case("service_killed", ends="told"),
     Case("service_killed_deferrable", deferrable=True, ends="told"),
-    Case("answers_lost", strike=Strike("submit", answered=True, lose=True), struck=(0, 3), indexes=6),
+    Case(
+        "answers_lost",
+        interruption=ANSWER_LOST,
+        hit=(0, 3),
+        indexes=6,
+    ),
     Case(
         "answer_lost_fail",
         document=True,
-        strike=Strike("submit", answered=True, lose=True),
+        interruption=ANSWER_LOST,
         ends="told",
         state="failed",
         arguments={"retries": 1},
@@ -103,7 +110,7 @@ CASES = [
     Case(
         "answer_lost_resubmit",
         document=True,
-        strike=Strike("submit", answered=True, lose=True),
+        interruption=ANSWER_LOST,
         ends="told",
         jobs=(2, 2),
         arguments={"on_uncertain_submit": "resubmit"},
@@ -112,10 +119,18 @@ CASES = [
         "answer_lost_found",
         document=True,
         bucket="papers",
-        strike=Strike("submit", answered=True, lose=True),
+        interruption=ANSWER_LOST,
         arguments={"imm_project": "papers-project"},
     ),
-    Case("mapped_killed", deferrable=True, strike=BEFORE_RECORD, indexes=3, ends="deferred"),
+    Case("mapped_killed", deferrable=True, interruption=BEFORE_RECORD, indexes=3, ends="deferred"),
+    # The worker goes on when the next try has its job.
+    *both("suspended_with_intent", Interruption("intent", answered=True, action="suspend")),
+    Case(
+        "failed_by_user_in_backoff",
+        interruption=Interruption("submit", nth=0, action="throttle"),
+        jobs=(0, 0),
+        state="failed",
+    ),
     Case("cleared_after_success", jobs=(2, 2)),
     Case("cleared_while_deferred", deferrable=True, ends="told", jobs=(2, 2)),
 ]

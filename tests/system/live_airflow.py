@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import httpx
 import psutil
 
 from tests.system.guard import kill_tree
-from tests.system.tap import Tap
+from tests.system.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,51 +77,94 @@ class Part:
         self.guard.write(f"{self.process.pid}\n".encode())
         self.guard.flush()
 
+    def suspend(self) -> None:
+        """SIGSTOP, as when the machine is frozen."""
+        for process in self._tree():
+            process.suspend()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        for process in self._tree():
+            process.resume()
+
+    def _tree(self) -> list[psutil.Process]:
+        process = psutil.Process(self.process.pid)
+        return [process, *process.children(recursive=True)]
+
     def kill(self) -> None:
         """SIGKILL, as when the machine goes down."""
         kill_tree(psutil.Process(self.process.pid))
         self.process.wait()
 
 
+class Finished:
+    """The task instances of a run that has ended.
+
+    :param live: the Airflow.
+    :param instances: the task instances, as Airflow's public API gives them.
+    """
+
+    def __init__(self, live: LiveAirflow, instances: list[dict[str, Any]]) -> None:
+        self._live = live
+        self.instances = {(found["task_id"], found["map_index"]): found for found in instances}
+        self.states = Counter(str(found["state"]) for found in instances)
+
+    def __getitem__(self, task_id: str) -> dict[str, Any]:
+        return self.instances[task_id, -1]
+
+    def returned(self, task_id: str, map_index: int = -1) -> Any:
+        """What a task returned; the test fails if it did not succeed."""
+        instance = self.instances[task_id, map_index]
+        assert instance["state"] == "success", f"{task_id} is {instance['state']}: {self._live.log(task_id)}"
+        return self._live.xcom(instance, "return_value")
+
+
 class LiveAirflow:
-    """Airflow and the stand-in, with the tap in front of both.
+    """Airflow and the stand-in, with the proxy in front of both.
 
     :param root: everything is kept there.
     :param dags: folder of the DAGs.
     :param job_seconds: how long a job of the stand-in takes, at least and at most.
     :param workers: how many tasks run at once.
+    :param changes: to Airflow's settings here.
     :param guard: see :func:`running`.
     """
 
     def __init__(
-        self, root: Path, dags: Path, job_seconds: tuple[float, float], workers: int, guard: IO[bytes]
+        self,
+        root: Path,
+        dags: Path,
+        job_seconds: tuple[float, float],
+        workers: int,
+        changes: dict[str, str],
+        guard: IO[bytes],
     ) -> None:
         self.root, self.cloud, self.home = root, root / "cloud", root / "airflow"
         self._gates = self.cloud / "gates"
         for folder in (self._gates, self.home):
             folder.mkdir(parents=True)
         ports = iter(free_ports(5))
-        stand_in, api, tap, worker_logs, trigger_logs = (str(port) for port in ports)
+        stand_in, api, proxy, worker_logs, trigger_logs = (str(port) for port in ports)
         self._stand_in_url, self._api_url = f"http://127.0.0.1:{stand_in}", f"http://127.0.0.1:{api}"
-        self.tap = Tap(
-            int(tap), self._stand_in_url, self._api_url, lambda: self.parts["scheduler"].process.pid
+        self.proxy = Proxy(
+            int(proxy), self._stand_in_url, self._api_url, lambda: self.parts["scheduler"].process.pid
         )
         bundle = {
             "name": "live",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
             "kwargs": {"path": str(dags)},
         }
-        tap_url = f"http://127.0.0.1:{tap}"
+        proxy_url = f"http://127.0.0.1:{proxy}"
         connection = {
             "conn_type": "oss_async",
             "login": "local",
             "password": "local-secret",
-            "host": tap_url,
+            "host": proxy_url,
             "schema": "media",
             "extra": {
                 "region": "cn-hangzhou",
-                "imm_endpoint": tap_url,
-                "smq_endpoint": tap_url,
+                "imm_endpoint": proxy_url,
+                "smq_endpoint": proxy_url,
                 "smq_queue": "waiting",
                 "smq_topic": "done",
             },
@@ -128,13 +172,14 @@ class LiveAirflow:
         settings = {
             **SETTINGS,
             "CORE__PARALLELISM": str(workers),
-            "CORE__EXECUTION_API_SERVER_URL": f"{tap_url}/execution/",
+            "CORE__EXECUTION_API_SERVER_URL": f"{proxy_url}/execution/",
             "API__HOST": "127.0.0.1",
             "API__PORT": api,
             "API__BASE_URL": self._api_url,
             "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
             "LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
             "LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
+            **changes,
         }
         ours = ("AIRFLOW", "OSS_", "ALIBABA_CLOUD_")
         environment = {
@@ -162,10 +207,12 @@ class LiveAirflow:
                 for name in ("api-server", "scheduler", "dag-processor", "triggerer")
             },
         }
+        #: Not started by itself.
+        self.second_triggerer = part("second-triggerer", "-m", "airflow", "triggerer", "--skip-serve-logs")
         self._http = httpx.Client(base_url=f"{self._api_url}/api/v2", timeout=60, trust_env=False)
 
     def start(self) -> None:
-        self.tap.start()
+        self.proxy.start()
         self.parts["stand-in"].start()
         self._migration.start()
         if self._migration.process.wait(LIMIT):
@@ -183,11 +230,11 @@ class LiveAirflow:
 
     def stopped(self) -> None:
         """Tidy up after all processes have been killed."""
-        for part in (self._migration, *self.parts.values()):
+        for part in (self._migration, *self.parts.values(), self.second_triggerer):
             if part.starts:
                 part.process.wait(60)
         self._http.close()
-        self.tap.stop()
+        self.proxy.stop()
 
     def _answers(self, url: str) -> bool:
         for name, part in self.parts.items():
@@ -246,14 +293,36 @@ class LiveAirflow:
             json={"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]},
         )
 
-    def result(self, instance: dict[str, Any]) -> dict[str, Any]:
-        """What a task returned, nothing if it did not return."""
-        path = "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        entry = self.call(
-            "GET", path.format_map(instance), params={"map_index": instance["map_index"], "deserialize": True}
+    def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task, as a user does."""
+        self.call(
+            "PATCH",
+            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}",
+            json={"new_state": state},
         )
-        value = entry["value"] if entry else {}
-        return json.loads(value) if isinstance(value, str) else value
+
+    def result(self, instance: dict[str, Any]) -> Any:
+        """What a task returned, an empty dict if it returned nothing."""
+        return self.xcom(instance, "return_value") or {}
+
+    def xcom(self, instance: dict[str, Any], key: str) -> Any:
+        """A task's XCom as it is stored, ``None`` if there is none."""
+        path = "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/".format_map(instance)
+        entry = self.call("GET", path + key, params={"map_index": instance["map_index"]})
+        return entry["value"] if entry else None
+
+    def run(self, dag_id: str, run_id: str = "run", conf: dict[str, Any] | None = None) -> Finished:
+        """Start a run of a DAG, and wait for its end."""
+        self.trigger(dag_id, run_id, conf)
+        return self.finished(dag_id, run_id)
+
+    def finished(self, dag_id: str, run_id: str = "run") -> Finished:
+        """Wait for the end of a run, and return its task instances."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}"
+        wait_until(
+            lambda: self.call("GET", path)["state"] in ("success", "failed"), f"the end of the DAG {dag_id}"
+        )
+        return Finished(self, self.instances(dag_id, run_id))
 
     def log(self, task_id: str) -> str:
         """What all tries of a task have logged."""
@@ -294,14 +363,19 @@ class LiveAirflow:
 
 @contextmanager
 def running(
-    root: Path, dags: Path, *, job_seconds: tuple[float, float] = (0, 0), workers: int = 8
+    root: Path,
+    dags: Path,
+    *,
+    job_seconds: tuple[float, float] = (0, 0),
+    workers: int = 8,
+    settings: dict[str, str] | None = None,
 ) -> Iterator[LiveAirflow]:
     """Run an Airflow. At the end, or when this process dies, everything is killed that it has started."""
     guard = subprocess.Popen(
         [sys.executable, str(HERE / "guard.py")], stdin=subprocess.PIPE, start_new_session=True
     )
     assert guard.stdin is not None
-    live = LiveAirflow(root, dags, job_seconds, workers, guard.stdin)
+    live = LiveAirflow(root, dags, job_seconds, workers, settings or {}, guard.stdin)
     try:
         live.start()
         yield live

@@ -17,8 +17,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.system.interruption import Interruption
 from tests.system.live_airflow import LiveAirflow, running, wait_until
-from tests.system.strike import Strike
 
 DAG_ID = "soak"
 ACTIVE = ["queued", "running"]
@@ -26,14 +26,14 @@ JOB_SECONDS = (5.0, 60.0)
 #: How the jobs of a run are waited for, and how many of ten in each way. ``sensed`` follows ``submitted``.
 KINDS = {"deferrable": 4, "ended_by_trigger": 2, "by_message": 1, "in_worker": 1, "submitted": 2}
 #: Where workers are killed, one job in ten, besides those that are killed anywhere.
-STRIKES = [
-    Strike("intent", answered=True),
-    Strike("submit"),
-    Strike("submit", answered=True),
-    Strike("record"),
-    Strike("record", answered=True),
-    Strike("deferred"),
-    Strike("success"),
+INTERRUPTIONS = [
+    Interruption("intent", answered=True),
+    Interruption("submit"),
+    Interruption("submit", answered=True),
+    Interruption("record"),
+    Interruption("record", answered=True),
+    Interruption("deferred"),
+    Interruption("success"),
 ]
 #: Seconds between two troubles, on average.
 PAUSE = 4.0
@@ -75,7 +75,7 @@ class Soak:
         keys = [key for plan in self.plans for keys in plan.values() for key in keys]
         self.live.put(*keys)
         for key in self.dice.sample(keys, len(keys) // 10):
-            self.live.tap.strikes[key] = self.dice.choice(STRIKES)
+            self.live.proxy.planned[key] = self.dice.choice(INTERRUPTIONS)
         began, shown = time.monotonic(), 0.0
         while (now := time.monotonic() - began) < self.seconds:
             self._trigger(now / self.seconds)
@@ -109,8 +109,8 @@ class Soak:
 
     def _kill(self, name: str) -> None:
         if name == "worker":
-            working = sorted(self.live.tap.working_on())
-            if working and self.live.tap.kill_worker(self.dice.choice(working)):
+            working = sorted(self.live.proxy.working_on())
+            if working and self.live.proxy.kill_worker(self.dice.choice(working)):
                 self.killed[name] += 1
             return
         if name == "stand-in":
@@ -171,7 +171,7 @@ class Soak:
             f"tries     {counted(tries)}",
             f"faults    {counted(self.faults)}",
             f"killed    {counted(self.killed)}",
-            f"workers   {counted(Counter(map(str, self.live.tap.struck.values())))}",
+            f"workers   {counted(Counter(map(str, self.live.proxy.done.values())))}",
             f"lost      {' '.join(lost) or 'none'}",
             f"doubled   {' '.join(doubled) or 'none'}",
             f"astray    {' '.join(astray) or 'none'}",

@@ -1,4 +1,4 @@
-"""A worker, the triggerer or the service is killed at every place that matters: each task still has one job.
+"""A worker, the triggerer or the service dies at each step of a task: the task still has one job.
 
 A real Airflow runs all cases at once, see ``crash_cases.py``; what is killed is killed with SIGKILL.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import Context
 
 from tests.system.crash_cases import CASES, DAG_ID, Case
-from tests.system.live_airflow import LIMIT, LiveAirflow, running
+from tests.system.live_airflow import LIMIT, LiveAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.strike import Strike
+    from tests.system.interruption import Interruption
 
 RUN_ID = "all"
 pytestmark = pytest.mark.skipif(
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass
 class Outcome:
-    """What became of one task instance."""
+    """The end of one task instance."""
 
     case: Case
     key: str
@@ -37,7 +36,7 @@ class Outcome:
     tries: int
     jobs: list[str]
     returned: dict[str, Any]
-    struck: Strike | None
+    interruption: Interruption | None
     begun: int
     log: str = field(repr=False)
 
@@ -50,41 +49,48 @@ class Outcome:
             found.append(f"{len(self.jobs)} jobs were accepted, not {least} to {most}")
         if self.case.state == "success" and self.returned.get("task_id") != (self.jobs or [""])[-1]:
             found.append(f"it returned {self.returned}, and not the last of the jobs {self.jobs}")
-        if self.case.state == "failed" and "clear the task to submit anew" not in self.log:
+        if self.case.jobs == (0, 0):
+            if "the task was killed" not in self.log:
+                found.append("its worker did not say that nothing was submitted")
+        elif self.case.state == "failed" and "clear the task to submit it again" not in self.log:
             found.append("no message says how to go on")
         if self.case.in_trigger and self.begun != 1:
             found.append(f"it was {self.begun} times in a worker")
-        if self.struck != self.case.strikes.get(self.key):
-            found.append(f"the strike was {self.struck}")
+        if self.interruption != self.case.interruptions.get(self.key):
+            found.append(f"the interruption was {self.interruption}")
         return found
 
 
-class Story:
-    """What happens, from the start of the DAG run to the end of all its tasks."""
+class Scenario:
+    """The steps from the start of the DAG run to the end of all its tasks."""
 
     def __init__(self, live: LiveAirflow) -> None:
         self.live = live
         self.instances: dict[str, dict[str, Any]] = {}
         self._end = time.monotonic() + LIMIT
 
-    def tell(self) -> None:
+    def run(self) -> None:
         live = self.live
         for case in CASES:
             live.put(*case.keys, bucket=case.bucket, gate=case.ends != "at once")
-            live.tap.strikes.update(case.strikes)
+            live.proxy.planned.update(case.interruptions)
         live.trigger(DAG_ID, RUN_ID)
+
+        in_backoff = "failed_by_user_in_backoff"
+        self._wait(lambda: _key(in_backoff) in live.proxy.done)
+        live.set_state(DAG_ID, RUN_ID, in_backoff, "failed")
 
         self._wait(lambda: self._state("cleared_while_deferred") == "deferred")
         live.clear(DAG_ID, RUN_ID, "cleared_while_deferred")
 
         in_triggerer = ("triggerer_killed", "triggerer_killed_in_trigger", "triggerer_killed_smq")
         self._wait(
-            lambda: all(self._state(name) == "deferred" and self._looks(name) > 1 for name in in_triggerer)
+            lambda: all(self._state(name) == "deferred" and self._polls(name) > 1 for name in in_triggerer)
         )
         live.parts["triggerer"].kill()
-        looks = {name: self._looks(name) for name in in_triggerer}
+        polls = {name: self._polls(name) for name in in_triggerer}
         live.parts["triggerer"].start()
-        self._wait(lambda: all(self._looks(name) > looks[name] for name in in_triggerer))
+        self._wait(lambda: all(self._polls(name) > polls[name] for name in in_triggerer))
         self._end_jobs(*in_triggerer)
 
         self._wait(lambda: self._state("cleared_after_success") == "success")
@@ -98,12 +104,18 @@ class Story:
             self._wait(lambda name=name: len(self._jobs(name)) > 1 or self._ended({name}))  # type: ignore[misc]
             self._end_jobs(name)
 
+        suspended = ("suspended_with_intent", "suspended_with_intent_deferrable")
+        self._wait(lambda: self._ended(set(suspended)))
+        for name in suspended:
+            live.proxy.resume(_key(name))
+        self._wait(lambda: not any(live.proxy.is_running(_key(name)) for name in suspended))
+
         at_service = ("service_killed", "service_killed_deferrable")
         self._wait(lambda: self._ended({case.name for case in CASES} - set(at_service)))
-        self._wait(lambda: all(self._looks(name) > 1 for name in at_service))
-        looks = {name: self._looks(name) for name in at_service}
+        self._wait(lambda: all(self._polls(name) > 1 for name in at_service))
+        polls = {name: self._polls(name) for name in at_service}
         live.parts["stand-in"].kill()
-        self._wait(lambda: all(self._looks(name) > looks[name] for name in at_service))
+        self._wait(lambda: all(self._polls(name) > polls[name] for name in at_service))
         live.parts["stand-in"].start()
         self._end_jobs(*at_service)
         self._wait(lambda: self._ended({case.name for case in CASES}))
@@ -121,7 +133,7 @@ class Story:
                         tries=instance["try_number"],
                         jobs=self._jobs(key),
                         returned=self.live.result(instance) if instance["state"] == "success" else {},
-                        struck=self.live.tap.struck.get(key),
+                        interruption=self.live.proxy.done.get(key),
                         begun=self._begun(key),
                         log=self.live.log(case.name),
                     )
@@ -135,7 +147,9 @@ class Story:
                 case = next(case for case in CASES if case.name == instance["task_id"])
                 key = case.keys[max(0, instance["map_index"])]
                 self.instances[key] = instance
-                if case.ends == instance["state"] or (case.ends == "struck" and key in self.live.tap.struck):
+                if case.ends == instance["state"] or (
+                    case.ends == "interrupted" and key in self.live.proxy.done
+                ):
                     self.live.open_gate(key)
             if condition():
                 return
@@ -149,10 +163,10 @@ class Story:
         return self.instances.get(_key(name), {}).get("state")
 
     def _begun(self, name: str) -> int:
-        return self.live.tap.seen["begin", _key(name)]
+        return self.live.proxy.seen["begin", _key(name)]
 
-    def _looks(self, name: str) -> int:
-        return self.live.tap.seen["look", _key(name)]
+    def _polls(self, name: str) -> int:
+        return self.live.proxy.seen["poll", _key(name)]
 
     def _jobs(self, name: str) -> list[str]:
         return [job["task_id"] for job in self.live.accepted() if job["source"].endswith(f"/{_key(name)}")]
@@ -175,17 +189,16 @@ def _key(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[Outcome]:
+def outcomes(live: LiveAirflow, request: pytest.FixtureRequest) -> list[Outcome]:
     began = time.monotonic()
-    with running(tmp_path_factory.mktemp("live"), Path(__file__).parent / "live_dags") as live:
-        story = Story(live)
-        try:
-            story.tell()
-        finally:
-            found = story.outcomes()
-            capture = request.config.pluginmanager.getplugin("capturemanager")
-            with capture.global_and_fixture_disabled():
-                print(f"\n{table(found)}\n{time.monotonic() - began:.0f} s, everything in {live.root}")
+    scenario = Scenario(live)
+    try:
+        scenario.run()
+    finally:
+        found = scenario.outcomes()
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(f"\n{table(found)}\n{time.monotonic() - began:.0f} s, everything in {live.root}")
     return found
 
 
@@ -195,7 +208,7 @@ def table(outcomes: list[Outcome]) -> str:
         (
             outcome.key.rpartition(".")[0],
             "triggerer" if outcome.case.deferrable else "worker",
-            str(outcome.struck or ""),
+            str(outcome.interruption or ""),
             str(outcome.tries),
             str(len(outcome.jobs)),
             str(outcome.state),

@@ -98,6 +98,16 @@ def test_examples_load(bag: Any) -> None:
     assert len(NAMES) == 15
 
 
+def test_examples_say_what_they_show_and_survive_a_restart(bag: Any) -> None:
+    for name, dag in bag.dags.items():
+        assert dag.description, name
+        assert dag.doc_md, name
+        waiting = [task for task in dag.tasks if getattr(task, "deferrable", False)]
+        for task in waiting:
+            assert task.retries == 2, (name, task.task_id)
+            assert task.retry_delay.total_seconds() <= 30, (name, task.task_id)
+
+
 def test_every_example_is_run() -> None:
     assert {name.removeprefix("example_") for name in NAMES} == {
         name.removeprefix("test_") for name in globals() if f"example_{name.removeprefix('test_')}" in NAMES
@@ -253,7 +263,7 @@ def test_mapped(run: Any, fetch: Fetch) -> None:
 
 def test_hook(run: Any, fetch: Fetch) -> None:
     results = run("example_hook")
-    assert results["look"] in ("running", "succeeded")
+    assert results["check"] in ("running", "succeeded")
     assert fetch(results["wait"]["outputs"][0]).stat().st_size == results["size"]
 
 

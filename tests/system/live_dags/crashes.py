@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG
 
@@ -18,7 +19,7 @@ with DAG(
 ):
     for case in CASES:
         operator = OSSDocumentConvertOperator if case.document else OSSVideoConvertOperator
-        arguments = {
+        arguments: dict[str, Any] = {
             "task_id": case.name,
             "deferrable": case.deferrable,
             "poll_interval": 1.0,
@@ -26,7 +27,7 @@ with DAG(
             **({"target_format": "pdf"} if case.document else {"container": "mp4", "video_codec": "h264"}),
             **case.arguments,
         }
-        objects = [
+        objects: list[dict[str, Any]] = [
             {"source": f"oss://{case.bucket}/{key}", "target": f"oss://{case.bucket}/out/{key}.result"}
             for key in case.keys
         ]

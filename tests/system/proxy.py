@@ -1,8 +1,8 @@
-"""A proxy on loopback in front of the stand-in and of Airflow's execution API, which strikes at exact places.
+"""A proxy on loopback in front of the stand-in and of Airflow's execution API, which interrupts workers.
 
-It knows which task a request is about, and kills the worker of that task when a certain request arrives, or
-when it has been carried out and the answer is on its way back. The supervisor and the process of the task die
-together, as when a machine goes down. Nothing of the package is touched: it all happens on the wire.
+It knows which task a request is about, and kills or suspends the worker of that task when a certain request
+arrives, or when it has been carried out and before the answer is sent. It does so to the supervisor and the
+process of the task together, as when a machine goes down. Nothing of the package is patched.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ from airflow_provider_oss_async.operators.job_store import KEY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.strike import Event, Strike
+    from tests.system.interruption import Event, Interruption
 
+_THROTTLED = {
+    "Content-Type": "application/xml",
+    "Retry-After": "3",
+    "x-oss-request-id": "0123456789ABCDEF01234567",
+}
+_THROTTLED_BODY = (
+    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>TooManyRequests</Code><Message>Slow down.</Message>"
+    "<RequestId>0123456789ABCDEF01234567</RequestId></Error>"
+)
 _NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding"}
 
 
-class Tap:
+class Proxy:
     """The proxy, in a thread.
 
     :param port: where it listens.
@@ -40,10 +49,14 @@ class Tap:
 
     def __init__(self, port: int, cloud: str, airflow: str, scheduler: Callable[[], int]) -> None:
         self._port, self._cloud, self._airflow, self._scheduler = port, cloud, airflow, scheduler
-        #: Strikes to come, by the key of the object that the task processes.
-        self.strikes: dict[str, Strike] = {}
-        #: Strikes that have happened.
-        self.struck: dict[str, Strike] = {}
+        #: Interruptions to come, by the key of the object that the task processes.
+        self.planned: dict[str, Interruption] = {}
+        #: Interruptions that have happened.
+        self.done: dict[str, Interruption] = {}
+        #: The processes that are suspended, or were: supervisor and task.
+        self.suspended: dict[str, tuple[psutil.Process, psutil.Process]] = {}
+        #: Keys whose worker was told by Airflow that its task does not run any more.
+        self.stopped: set[str] = set()
         #: How many requests there were, by event and key.
         self.seen: Counter[tuple[Event, str]] = Counter()
         self._keys: dict[str, str] = {}
@@ -60,11 +73,23 @@ class Tap:
     def start(self) -> None:
         self._thread.start()
         if not self._started.wait(30):
-            raise RuntimeError("the tap did not start")
+            raise RuntimeError("the proxy did not start")
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
+
+    def resume(self, key: str) -> None:
+        """Let a suspended worker go on."""
+        for process in self.suspended[key]:
+            process.resume()
+
+    def is_running(self, key: str) -> bool:
+        """Whether a worker that was suspended is still there."""
+        process = self.suspended[key][1]
+        with suppress(psutil.NoSuchProcess):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
 
     def working_on(self) -> list[str]:
         """The keys of the tasks that are in a worker now."""
@@ -72,15 +97,30 @@ class Tap:
 
     def kill_worker(self, key: str) -> bool:
         """Kill the worker of a task, if it has one; return whether it had."""
+        with suppress(psutil.NoSuchProcess):
+            # In this order: the supervisor would report the end of the task.
+            for process in (found := self._worker(key)):
+                process.kill()
+            return bool(found)
+        return False
+
+    def _suspend_worker(self, key: str) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            supervisor, process = self._worker(key)
+            supervisor.suspend()
+            process.suspend()
+            self.suspended[key] = supervisor, process
+            return True
+        return False
+
+    def _worker(self, key: str) -> tuple[psutil.Process, ...]:
+        """Return supervisor and process of a task, nothing if it has none below the scheduler."""
         with suppress(psutil.NoSuchProcess, KeyError):
             process = self._workers[key]
             supervisor = process.parent()
             if supervisor is not None and self._scheduler() in [p.pid for p in supervisor.parents()]:
-                # In this order, or else there would be someone to tell of the task's end.
-                supervisor.kill()
-                process.kill()
-                return True
-        return False
+                return supervisor, process
+        return ()
 
     async def _run(self) -> None:
         app = web.Application(client_max_size=1 << 26)
@@ -102,8 +142,11 @@ class Tap:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         event, key = self._understand(request, body)
-        strike = self._due(event, key)
-        if strike and not strike.answered and self._hit(strike, key):
+        due = self._due(event, key)
+        if due and due.action == "throttle":
+            self.done[key] = due
+            return web.Response(status=429, headers=_THROTTLED, text=_THROTTLED_BODY)
+        if due and not due.answered and self._interrupt(due, key):
             return _hang_up(request)
         try:
             status, headers, answer, whole = await self._forward(request, body)
@@ -111,7 +154,9 @@ class Tap:
             return _hang_up(request)
         if event == "submit" and status == 200 and whole:
             self._jobs[json.loads(answer)["TaskId"]] = key
-        if strike and strike.answered and self._hit(strike, key):
+        if status in (404, 409, 410) and request.path.endswith("/heartbeat"):
+            self.stopped.add(self._keys.get(request.path.split("/")[3], ""))
+        if due and due.answered and self._interrupt(due, key) and due.action != "suspend":
             return _hang_up(request)
         if whole:
             return web.Response(status=status, headers=headers, body=answer)
@@ -136,25 +181,32 @@ class Tap:
                     return state, self._keys.get(ti, "")
             case "PUT", ["execution", "store", "ti", ti, name] if name == KEY:
                 record = json.loads(body)["value"]
-                return "record" if "following" in record else "intent", self._keys.get(ti, "")
+                return "record" if "wait_specification" in record else "intent", self._keys.get(ti, "")
             case "POST", [_, *parts] if "x-oss-async-process" in request.query:
                 return "submit", "/".join(parts)
         if request.headers.get("x-acs-action") == "GetTask":
-            return "look", self._jobs.get(request.query["TaskId"], "")
+            return "poll", self._jobs.get(request.query["TaskId"], "")
         return "", ""
 
-    def _due(self, event: Event, key: str) -> Strike | None:
+    def _due(self, event: Event, key: str) -> Interruption | None:
         if not event or not key:
             return None
         self.seen[event, key] += 1
-        strike = self.strikes.get(key)
-        hit = strike is not None and (strike.event, strike.nth) == (event, self.seen[event, key])
-        return strike if hit else None
+        planned, number = self.planned.get(key), self.seen[event, key]
+        if planned is None or planned.event != event:
+            return None
+        if planned.action == "throttle":
+            until_stopped = planned.nth == 0 and key not in self.stopped
+            return planned if until_stopped or number <= planned.nth else None
+        return planned if planned.nth == number else None
 
-    def _hit(self, strike: Strike, key: str) -> bool:
-        if not strike.lose and not self.kill_worker(key):
+    def _interrupt(self, due: Interruption, key: str) -> bool:
+        """Carry out an interruption; return whether there was a worker."""
+        if (due.action == "kill" and not self.kill_worker(key)) or (
+            due.action == "suspend" and not self._suspend_worker(key)
+        ):
             return False
-        self.struck[key] = self.strikes.pop(key)
+        self.done[key] = self.planned.pop(key)
         return True
 
     async def _forward(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes, bool]:

@@ -1,0 +1,37 @@
+"""Where on the wire something happens to the worker of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: ``begin``: a worker has rendered the task's templates. ``intent``, ``record``: the two writes to the task
+#: state store. ``submit``, ``poll``: the requests AsyncProcessObject and GetTask. ``success``, ``deferred``:
+#: what the worker reports of the task.
+Event = Literal["begin", "intent", "submit", "record", "poll", "success", "deferred", ""]
+#: ``kill``: SIGKILL to the worker. ``suspend``: SIGSTOP to it, until it is resumed. ``drop``: only the answer
+#: is lost. ``throttle``: the answer is 429.
+Action = Literal["kill", "suspend", "drop", "throttle"]
+_WORDS = {"submit": "request", "poll": "GetTask", "deferred": "deferral"}
+_DONE = {"kill": "killed", "suspend": "suspended", "drop": "answer lost", "throttle": "429"}
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """What happens to the worker of a task, and where. Happens once for each task instance.
+
+    :param event: at which request.
+    :param answered: after the request was carried out, before the worker gets the answer; else before it.
+    :param nth: at which of such requests of the task, from 1. ``throttle`` answers as many; 0: all until
+        Airflow has told the worker that its task was stopped.
+    :param action: what happens.
+    """
+
+    event: Event
+    answered: bool = False
+    nth: int = 1
+    action: Action = "kill"
+
+    def __str__(self) -> str:
+        place = f"{'after' if self.answered else 'before'} {_WORDS.get(self.event, self.event)}"
+        return f"{_DONE[self.action]} {place}{f' {self.nth}' if self.nth > 1 else ''}"

@@ -1,0 +1,181 @@
+"""Results, retries and triggerers in a real Airflow: scheduler, Dag processor, triggerer and API server."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import Context
+
+from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY
+from tests.system.interruption import Interruption
+from tests.system.live_airflow import wait_until
+
+if TYPE_CHECKING:
+    from tests.system.live_airflow import Finished, LiveAirflow
+
+pytestmark = pytest.mark.skipif(
+    "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
+)
+#: Seconds by which jobs last longer, so that their tasks are deferred.
+JOB_SECONDS = 3.0
+WAYS = ("triggerer", "worker")
+
+
+@pytest.fixture(scope="module")
+def results(live: LiveAirflow) -> Finished:
+    keys = [f"{way}{part}" for way in WAYS for part in ("", "_mapped_over", "_0", "_1")]
+    live.put(*(f"results/{key}.wav" for key in (*keys, "callback", "annotated", "submitted")))
+    live.faults(
+        "POST",
+        {"kind": "job_delay", "match": "oss://media/results/*.wav", "times": 0, "seconds": JOB_SECONDS},
+    )
+    return live.run("results")
+
+
+def test_all_tasks_succeed(results: Finished) -> None:
+    assert set(results.states) == {"success"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_result_is_the_same_to_every_consumer(results: Finished, way: str) -> None:
+    result, outputs = results.returned(way), [f"oss://media/results/{way}.mp3"]
+    assert isinstance(result, dict)
+    assert (result["status"], result["outputs"]) == ("succeeded", outputs)
+    assert results.returned(f"{way}_argument") == result
+    assert results.returned(f"{way}_key") == outputs
+    assert results.returned(f"{way}_jinja") == str(outputs)
+    assert results.returned(f"{way}_jinja_key") == str(outputs)
+    assert results.returned(f"{way}_sensor")["outputs"] == outputs
+    assert results.returned(f"{way}_chained")["source"] == outputs[0]
+    mapped_over = results.returned(f"{way}_mapped_over")["outputs"]
+    assert results.returned(f"{way}_mapped", 0)["source"] == mapped_over[0]
+    several = [results.returned(f"{way}_several", index) for index in range(2)]
+    assert results.returned(f"{way}_all") == several
+    assert [one["outputs"] for one in several] == [[f"oss://media/results/{way}_{n}.mp3"] for n in range(2)]
+
+
+def test_both_ways_return_the_same_fields(results: Finished) -> None:
+    assert list(results.returned("triggerer")) == list(results.returned("worker"))
+    assert results.returned("sensor_in_triggerer")["outputs"] == ["oss://media/results/submitted.mp3"]
+
+
+def test_a_task_ends_in_the_triggerer_if_nothing_is_left_for_a_worker(
+    live: LiveAirflow, results: Finished
+) -> None:
+    parts = {
+        name: live.proxy.seen["begin", f"results/{name}.wav"]
+        for name in ("triggerer", "triggerer_0", "triggerer_mapped_over", "worker", "callback", "annotated")
+    }
+    # What is mapped over its result is expanded on a worker.
+    assert parts == {
+        "triggerer": 1,
+        "triggerer_0": 1,
+        "triggerer_mapped_over": 2,
+        "worker": 2,
+        "callback": 2,
+        "annotated": 2,
+    }
+
+
+def test_callbacks_and_overridden_methods_are_called(live: LiveAirflow, results: Finished) -> None:
+    assert [path.name for path in live.home.glob("success_of_*")] == ["success_of_callback"]
+    assert results.returned("annotated")["note"] == "by execute_complete"
+    assert results.returned("annotated_sensor")["note"] == "by execute_complete"
+
+
+#: For each row of ``live_dags/retries.py``: how its task ends, after how many tries and jobs.
+RETRIES = {
+    "wrong_argument": ("failed", 1, 0),
+    "missing_source": ("failed", 1, 0),
+    "missing_connection": ("failed", 1, 0),
+    "broken_content": ("failed", 1, 1),
+    "broken_content_again": ("failed", 3, 3),
+    # The first job ends with it.
+    "throttled_job": ("success", 2, 2),
+    # All requests of the first try.
+    "throttled_request": ("success", 2, 1),
+}
+MODES = ("worker", "deferred")
+
+
+@pytest.fixture(scope="module")
+def retries(live: LiveAirflow) -> Finished:
+    keys = {row: [f"retries/{mode}/{row}.mov" for mode in MODES] for row in RETRIES}
+    live.put(*(key for row, found in keys.items() if row != "missing_source" for key in found))
+    live.faults(
+        "POST",
+        {"kind": "job_delay", "match": "oss://media/retries/deferred/*", "times": 0, "seconds": JOB_SECONDS},
+        {
+            "kind": "job_fail",
+            "match": "oss://media/retries/*/broken_content*",
+            "times": 0,
+            "code": "InvalidMedia",
+            "message": "The source cannot be read.",
+        },
+        *(
+            {
+                "kind": "job_fail",
+                "match": f"oss://media/{key}",
+                "code": "Throttling",
+                "message": "Too many jobs.",
+            }
+            for key in keys["throttled_job"]
+        ),
+    )
+    for key in keys["throttled_request"]:
+        live.proxy.planned[key] = Interruption("submit", nth=4, action="throttle")
+    return live.run("retries")
+
+
+@pytest.mark.skipif(not HAS_RETRY_POLICY, reason="this Airflow has no retry policies")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("row", RETRIES)
+def test_what_no_retry_can_mend_is_tried_and_paid_for_once(
+    live: LiveAirflow, retries: Finished, row: str, mode: str
+) -> None:
+    instance = retries[f"{row}_{mode}"]
+    jobs = [job for job in live.accepted() if job["source"].endswith(f"/retries/{mode}/{row}.mov")]
+    found = (instance["state"], instance["try_number"], len(jobs))
+    assert found == RETRIES[row], live.log(f"{row}_{mode}")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_reason_of_a_failure_is_in_xcom(live: LiveAirflow, retries: Finished, mode: str) -> None:
+    instance = retries[f"broken_content_{mode}"]
+    assert live.xcom(instance, "code") == "InvalidMedia"
+    assert live.xcom(instance, "detail") == "The source cannot be read."
+    assert live.xcom(instance, "job")["source"] == f"oss://media/retries/{mode}/broken_content.mov"
+
+
+GOES_ON = "OSS cannot cancel jobs"
+
+
+def test_only_a_task_that_was_stopped_says_that_its_job_goes_on(live: LiveAirflow) -> None:
+    def state(name: str) -> Any:
+        return next(i["state"] for i in live.instances("takeover", "run") if i["task_id"] == name)
+
+    def polls() -> int:
+        return live.proxy.seen["poll", "takeover/taken_over.wav"]
+
+    live.put("takeover/taken_over.wav", "takeover/failed_by_user.wav", gate=True)
+    live.trigger("takeover", "run")
+    for name in ("taken_over", "failed_by_user"):
+        wait_until(lambda name=name: state(name) == "deferred", f"{name} to be deferred")  # type: ignore[misc]
+        key = f"takeover/{name}.wav"
+        wait_until(lambda key=key: live.proxy.seen["poll", key] > 1, f"the trigger of {name}")  # type: ignore[misc]
+    live.set_state("takeover", "run", "failed_by_user", "failed")
+    wait_until(lambda: GOES_ON in live.log("failed_by_user"), "the trigger to say that the job goes on")
+    first, second = live.parts["triggerer"], live.second_triggerer
+    second.start()
+    first.suspend()
+    before = polls()
+    wait_until(lambda: polls() > before + 1, "the second triggerer to poll")
+    first.resume()
+    # Longer than the interval at which a triggerer looks for its triggers.
+    time.sleep(5)
+    live.open_gate("takeover/taken_over.wav")
+    wait_until(lambda: state("taken_over") == "success", "the task to succeed")
+    second.kill()
+    assert GOES_ON not in live.log("taken_over")

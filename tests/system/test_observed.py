@@ -1,0 +1,137 @@
+"""What plugins with listeners see, and tasks that are resumed soon, in a real Airflow.
+
+With the OpenLineage provider, a plugin with listeners, and with Airflow's own heartbeat intervals.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import Context
+
+from tests.system.live_airflow import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.system.live_airflow import Finished, LiveAirflow
+
+pytest.importorskip("airflow.providers.openlineage")
+pytestmark = pytest.mark.skipif(
+    "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
+)
+SETTINGS = {
+    "OPENLINEAGE__NAMESPACE": "test",
+    # Only the DAG "lineage" reports.
+    "OPENLINEAGE__SELECTIVE_ENABLE": "True",
+    "WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+}
+#: How many tasks are deferred with events that are held, and without; and how many sensors are rescheduled.
+HELD, NOT_HELD, RESCHEDULED = 60, 20, 10
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveAirflow]:
+    root = tmp_path_factory.mktemp("observed")
+    transport = {"type": "file", "log_file_path": str(root / "lineage.jsonl"), "append": True}
+    settings = {**SETTINGS, "OPENLINEAGE__TRANSPORT": json.dumps(transport)}
+    dags = Path(__file__).parent / "observed_dags"
+    with running(root, dags, workers=16, settings=settings) as live:
+        delay = {"kind": "job_delay", "match": "oss://media/*.wav", "times": 0, "seconds": 3}
+        live.faults("POST", delay)
+        yield live
+
+
+#: Tasks of ``observed_dags/lineage.py`` that succeed.
+TASKS = ("deferred", "without_xcom", "deferred_without_xcom", "asked_to_end_in_triggerer")
+
+
+class TestLineage:
+    NAMES = (
+        "0",
+        "1",
+        "deferred",
+        "without_xcom",
+        "deferred_without_xcom",
+        "failing",
+        "asked_to_end_in_triggerer",
+    )
+
+    @pytest.fixture(scope="class")
+    def finished(self, observed: LiveAirflow) -> Finished:
+        observed.put(*(f"lineage/{name}.wav" for name in self.NAMES))
+        observed.faults(
+            "POST", {"kind": "job_fail", "match": "oss://media/lineage/failing.wav", "code": "Odd"}
+        )
+        return observed.run("lineage")
+
+    @pytest.fixture(scope="class")
+    def events(self, observed: LiveAirflow, finished: Finished) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (observed.root / "lineage.jsonl").read_text().splitlines()]
+
+    @staticmethod
+    def datasets(events: list[dict[str, Any]], task_id: str, index: int = -1) -> Any:
+        """The type of the last event of a task, and the names of its inputs and outputs."""
+        found = [
+            event
+            for event in events
+            if event["job"]["name"] == f"lineage.{task_id}"
+            and event["eventType"] in ("COMPLETE", "FAIL")
+            and event["run"]["facets"]["airflow"]["taskInstance"].get("map_index", -1) == index
+        ]
+        assert len(found) == 1, found
+        (event,) = found
+        names = [[f"{d['namespace']}/{d['name']}" for d in event[kind]] for kind in ("inputs", "outputs")]
+        return event["eventType"], *names
+
+    @pytest.mark.parametrize("task_id", TASKS)
+    def test_datasets(self, events: list[dict[str, Any]], task_id: str) -> None:
+        source, output = f"oss://media/lineage/{task_id}.wav", f"oss://media/lineage/{task_id}.mp3"
+        assert self.datasets(events, task_id) == ("COMPLETE", [source], [output])
+
+    @pytest.mark.parametrize("index", [0, 1])
+    def test_each_mapped_task_reports_its_own(self, events: list[dict[str, Any]], index: int) -> None:
+        source, output = f"oss://media/lineage/{index}.wav", f"oss://media/lineage/{index}.mp3"
+        assert self.datasets(events, "mapped", index) == ("COMPLETE", [source], [output])
+
+    def test_a_failure_reports_the_input(self, events: list[dict[str, Any]]) -> None:
+        assert self.datasets(events, "failing") == ("FAIL", ["oss://media/lineage/failing.wav"], [])
+        assert self.datasets(events, "mapped", 2) == ("FAIL", ["oss://media/lineage/missing.wav"], [])
+
+    def test_with_listeners_a_task_ends_on_a_worker(self, observed: LiveAirflow, finished: Finished) -> None:
+        assert finished["asked_to_end_in_triggerer"]["state"] == "success"
+        assert observed.proxy.seen["begin", "lineage/asked_to_end_in_triggerer.wav"] == 2
+
+
+def run_short(observed: LiveAirflow, dag_id: str, number: int, **conf: Any) -> Finished:
+    prefix = f"{dag_id}_{'_'.join(map(str, conf.values()))}"
+    observed.put(*(f"{prefix}/{n}.wav" for n in range(number)))
+    return observed.run(dag_id, prefix, {"prefix": prefix, "number": number, **conf})
+
+
+def test_no_task_that_is_resumed_soon_fails(observed: LiveAirflow) -> None:
+    finished = run_short(observed, "short_deferred", HELD, hold=True)
+    assert finished.states == {"success": HELD + 1}
+
+
+def test_failures_without_the_hold_are_printed(
+    observed: LiveAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = run_short(observed, "short_deferred", NOT_HELD, hold=False)
+    with capsys.disabled():
+        print(f"\nWithout the hold {finished.states['failed']} of {NOT_HELD} tasks were failed by Airflow.")
+    assert finished.states.total() == NOT_HELD + 1
+
+
+def test_failures_of_rescheduled_sensors_are_printed(
+    observed: LiveAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = run_short(observed, "short_rescheduled", RESCHEDULED)
+    failed = sum(i["state"] == "failed" for i in finished.instances.values() if i["task_id"] == "wait")
+    with capsys.disabled():
+        print(f"\nOf {RESCHEDULED} sensors rescheduled each second, {failed} were failed by Airflow.")
+    assert finished.states.total() == 2 * RESCHEDULED + 1

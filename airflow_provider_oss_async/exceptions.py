@@ -166,6 +166,10 @@ class OSSSubmitNotSentError(OSSSubmitError):
     """The request never left this machine: no job exists, and trying again is safe."""
 
 
+class OSSSubmitCancelledError(OSSSubmitError):
+    """The task was killed before a request was sent: no job exists, and none is submitted any more."""
+
+
 class OSSSubmitUncertainError(OSSSubmitError):
     """The request may have been accepted and its answer lost: a job may be running, and be billed."""
 
@@ -184,3 +188,22 @@ class OSSJobLostError(OSSJobError):
 
 class OSSJobTimeoutError(OSSJobError):
     """The job had not ended at the deadline. It may still be running: OSS jobs cannot be cancelled."""
+
+
+class OSSBatchFailedError(OSSAsyncError):
+    """More objects of a batch failed than ``max_failed`` allows, or it had not ended at its deadline.
+
+    :param summary: what the batch came to (dict): counts, URIs of manifest and ledger, first failures.
+    """
+
+    def __init__(self, message: str, *, summary: Mapping[str, Any] | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.summary = dict(summary or {})
+
+
+class LedgerError(OSSAsyncError):
+    """The ledger of a batch cannot be written or read. Nothing is submitted without it."""
+
+
+class LedgerFencedError(LedgerError):
+    """Another writer has taken over the ledger of a batch: this one must not submit anything any more."""

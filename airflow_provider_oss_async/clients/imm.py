@@ -215,6 +215,16 @@ class IMMClient:
             raise call.unavailable("the answer names no project")
         return project
 
+    async def get_engine_concurrency(self, project: str) -> int | None:
+        """Return how many operators a project runs at once, ``None`` where the answer does not say it.
+
+        https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-getproject
+        """
+        _, data = await self._call("GetProject", f"project {project}", {"ProjectName": project})
+        described = data.get("Project")
+        number = described.get("EngineConcurrency") if isinstance(described, dict) else None
+        return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
+
     async def get_watermark(self, project: str, task_id: str) -> str:
         """Return the text that a succeeded ``DecodeBlindWatermark`` task has read; empty while there is none.
 

@@ -56,12 +56,16 @@ class ListedObject:
     :param size: in bytes.
     :param modified: last modification in epoch seconds; 0 where the answer does not say it.
     :param storage_class: such as ``Standard``.
+    :param type: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``; empty where not given.
+    :param restore: state of the restoration of an archived object, as it came; empty where there is none.
     """
 
     key: str
     size: int
     modified: float
     storage_class: str
+    type: str = ""
+    restore: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,8 @@ class OSSClient:
                         size=item.size if isinstance(item.size, int) else 0,
                         modified=_epoch(item.last_modified),
                         storage_class=_identifier(item.storage_class),
+                        type=_identifier(item.object_type),
+                        restore=_identifier(item.restore_info),
                     )
             token = page.next_continuation_token
             if not page.is_truncated or not token:
@@ -212,6 +218,52 @@ class OSSClient:
             fresh = earliest is None or not item.modified or item.modified >= earliest
             if fresh and pattern.fullmatch(item.key):
                 yield item.key
+
+    async def read(self, bucket: str, key: str, begin: int = 0, end: int | None = None) -> bytes:
+        """Return bytes of an object.
+
+        https://www.alibabacloud.com/help/en/oss/developer-reference/getobject
+
+        :param begin: position of the first byte; it must exist, unless ``end`` is ``None``.
+        :param end: position behind the last byte; ``None`` for the whole object. At most 16 MB are read.
+        """
+        from alibabacloud_oss_v2.models import GetObjectRequest
+
+        request = GetObjectRequest(bucket, key)
+        if end is not None:
+            request = GetObjectRequest(
+                bucket, key, range_header=f"bytes={begin}-{end - 1}", range_behavior="standard"
+            )
+        result = await self._call(
+            "GetObject", f"oss://{bucket}/{key}", lambda: self.sdk.get_object(request, retry_max_attempts=1)
+        )
+        body: bytes = result.body.content
+        if end is not None and len(body) > end - begin:
+            raise service_error(
+                Failure("OSS", detail="more bytes than were asked for"), action="GetObject", subject=key
+            )
+        return body
+
+    async def append(self, bucket: str, key: str, position: int, data: bytes) -> int:
+        """Add bytes to the end of an appendable object, which position 0 creates; return its new length.
+
+        https://www.alibabacloud.com/help/en/oss/developer-reference/appendobject
+
+        :param position: the length that the object must have.
+        :raises OSSServiceError: with the code ``PositionNotEqualToLength`` where it has another length. After
+            :class:`~airflow_provider_oss_async.exceptions.OSSUnavailableError` the bytes may be there.
+        """
+        from alibabacloud_oss_v2.models import AppendObjectRequest
+
+        request = AppendObjectRequest(bucket, key, position, body=data)
+        result = await self._call(
+            "AppendObject",
+            f"oss://{bucket}/{key}",
+            # A repeated append whose answer was lost would be refused for its position.
+            lambda: self.sdk.append_object(request, retry_max_attempts=1),
+        )
+        length = result.next_position
+        return length if isinstance(length, int) else -1
 
     async def list_buckets(self, max_keys: int = 1) -> None:
         """List the account's buckets, to see whether that is allowed."""

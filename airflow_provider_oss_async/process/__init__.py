@@ -19,11 +19,11 @@ TASK_TYPES = task_types()
 
 
 def read_specification(process: Process, *, allow_ignored: bool = True) -> Specification:
-    """Read the typed arguments back from an instruction.
+    """Read the typed arguments back from a process.
 
-    :param process: an instruction of any operation.
+    :param process: a process of any operation.
     :param allow_ignored: take arguments that are certain to have no effect, as the service does.
-    :raises ProcessError: an argument is missing or not allowed, or the instruction is a style, whose
+    :raises ProcessError: an argument is missing or not allowed, or the process is a style, whose
         arguments only the service knows.
     """
     spec = SPECIFICATIONS.get(process.operation)
@@ -35,7 +35,7 @@ def read_specification(process: Process, *, allow_ignored: bool = True) -> Speci
 def name_errors(process: Process, source: ObjectURI, target: ObjectURI | None, topic: str) -> list[str]:
     """Return what is wrong with the names of a request whose arguments are wrong, too.
 
-    :param process: an instruction of any operation but a style.
+    :param process: a process of any operation but a style.
     :param source: the object to process; with an empty bucket where it is not known.
     :param target: where the result goes.
     :param topic: SMQ topic to notify; empty for none.

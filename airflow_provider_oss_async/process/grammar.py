@@ -89,7 +89,7 @@ class SaveAs:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One processing instruction. Valid by construction.
+    """One process. Valid by construction.
 
     :param operation: ``"video/convert"`` and so on, ``"style/NAME"`` or ``"style/::NAME"``.
     :param params: ``(key, value)`` pairs in wire form and order, base64 values decoded.

@@ -1,4 +1,4 @@
-"""What outputs a job will have, told from its instruction alone.
+"""What outputs a job will have, told from its process alone.
 
 Sources: "Variables" and "sys/saveas" of the OSS user guide
 (https://www.alibabacloud.com/help/en/oss/user-guide/variables, .../sys-or-saveas), "Frame capture" for the
@@ -93,7 +93,7 @@ def format_of(process: Process) -> str:
 
 
 def many_outputs(process: Process) -> bool:
-    """Return whether an instruction may write several objects (``False`` for a style)."""
+    """Return whether a process may write several objects (``False`` for a style)."""
     specification = SPECIFICATIONS.get(process.operation)
     return specification is not None and specification.writes_many(process)
 
@@ -101,7 +101,7 @@ def many_outputs(process: Process) -> bool:
 def outputs_of(process: Process, source: ObjectURI) -> Outputs | None:
     """Tell what a job will write.
 
-    :param process: the complete instruction.
+    :param process: the complete process.
     :param source: the object it is applied to.
     :return: ``None`` where the job writes no object.
     :raises ProcessError: the key template is not well formed, or the bucket depends on more than the source.
@@ -166,7 +166,7 @@ def outputs_of(process: Process, source: ObjectURI) -> Outputs | None:
 def check_outputs(process: Process, source: ObjectURI, *, allow_overwriting: bool = False) -> None:
     """Check what was made for one object against that object.
 
-    :param process: the complete instruction.
+    :param process: the complete process.
     :param source: the object it is applied to; with an empty bucket where it is not known.
     :param allow_overwriting: whether several results may share one key.
     :raises ProcessError: the target cannot be written, or is an object being read, or the topic is no name.

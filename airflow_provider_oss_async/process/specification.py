@@ -33,7 +33,7 @@ __all__ = ["Clips", "Field", "Param", "Seconds", "Specification", "Token"]
 
 @functools.cache
 def _adapter(parameters: type) -> TypeAdapter[dict[str, Any]]:
-    # Built on first use: an import of the operators must not pay for it.
+    # Built on first use, so that importing the operators stays quick.
     config = ConfigDict(extra="forbid", allow_inf_nan=False, regex_engine="python-re")
     parameters.__pydantic_config__ = config  # type: ignore[attr-defined]
     return TypeAdapter(parameters)
@@ -139,7 +139,7 @@ class Specification:
 
     @classmethod
     def writes_many(cls, process: Process) -> bool:
-        """Return whether an instruction of this operation can write more than one object."""
+        """Return whether a process of this operation can write more than one object."""
         return False
 
     def errors(self) -> Iterator[str]:
@@ -165,7 +165,7 @@ class Specification:
         yield from self.ignored()
 
     def to_process(self, source: ObjectURI, target: ObjectURI | None = None, topic: str = "") -> Process:
-        """Return the complete instruction for one object.
+        """Return the complete process for one object.
 
         :param source: the object to process.
         :param target: where the result goes.
@@ -264,7 +264,7 @@ class Specification:
 
     @classmethod
     def from_process(cls, process: Process, *, allow_ignored: bool = True) -> Specification:
-        """Read the arguments back from an instruction, unknown keys as ``extra_params``.
+        """Read the arguments back from a process, unknown keys as ``extra_params``.
 
         :param allow_ignored: as in the constructor; the service allows it.
         :raises ProcessError: a value is missing or not allowed.
@@ -356,7 +356,7 @@ def _read_choice(field: Field, value: Any) -> Any:
 
 
 def _has_wrong_type(field: Field, value: Any) -> bool:
-    # pydantic would take b"mp4" for "mp4", a set for a list and True for 1: none is what somebody meant.
+    # pydantic would take b"mp4" for "mp4", a set for a list and True for 1: none of them is meant.
     if isinstance(value, bytes | bytearray | set | frozenset):
         return True
     if isinstance(value, bool) and field.kind is not bool:

@@ -1,4 +1,4 @@
-"""Styles: instructions that are stored under a name in OSS ("Styles" in the OSS user guide)."""
+"""Styles: processes that are stored under a name in OSS ("Styles" in the OSS user guide)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A stored instruction. Only the service knows what it holds, so the task type must be given.
+    """A stored process. Only the service knows what it holds, so the task type must be given.
 
     :param name: name of a style of the source's bucket, or with ``::`` in front of a built-in one, such as
         ``::h264-mp4-720p``.
@@ -42,7 +42,7 @@ class Style:
         return f"style/{self.name if isinstance(self.name, str) else shown(self.name)}"
 
     def to_process(self, source: ObjectURI, target: ObjectURI | None = None, topic: str = "") -> Process:
-        """Return the complete instruction; parameters as in a specification's ``to_process``.
+        """Return the complete process; parameters as in a specification's ``to_process``.
 
         :raises ProcessError: no target, or one that cannot be written or is the source.
         """

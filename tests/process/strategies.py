@@ -22,7 +22,7 @@ SOURCE = ObjectURI("source-bucket", "in/source.bin")
 TARGET = ObjectURI("target-bucket", "out/{index}.{autoext}")
 #: Values that are only in range together with others, or only a few of their range.
 NARROWER = {"sample_rate": st.sampled_from(SAMPLE_RATES), "bit_depth": st.sampled_from((16, 24))}
-#: Pieces of the language, base64, odd characters and templates: whatever might break out of a value.
+#: Pieces of the language, base64, odd characters and templates: what might become more than a value.
 FRAGMENTS = [
     ",", "/", "|", "_", "=", "+", "-", "&", "%7C", "{", "}", "{{ x }}", "{index}", " ", "\n", "\0", "\x7f",
     "\u2028", "\u200b", "\ud800", "\udfff", "é", "🎬", "٣", "sys", "sys/", "saveas", "notify", "topic_",

@@ -1,4 +1,4 @@
-"""Values that nobody would write by hand: each is refused quickly, or sent as it was checked."""
+"""Values of wrong types and sizes: each is refused quickly, or sent as it was checked."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def hostile_values() -> Iterator[list[Any]]:
         np.datetime64("2026"), complex(1, 2), lambda: None, type, NotImplemented, ...,
     ]  # fmt: skip
     yield values
-    # Taken apart by hand: freeing a list that is nested this deeply is not what is tested.
+    # Emptied level by level: freeing a list that is nested this deeply is not what is tested.
     for value in values[:2]:
         while isinstance(value, list | dict) and value:
             value = value.pop() if isinstance(value, list) else value.popitem()[1]

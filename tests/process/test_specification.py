@@ -219,7 +219,7 @@ def base_keys(spec: type[Specification]) -> set[str]:
 @example(text="mp4/pre,o_YQ")
 @example(text="mp4|sys/saveas,o_YQ")
 @example(text="mp4\n")
-def test_no_value_breaks_out_of_its_field(spec: type[Specification], field: Field, text: str) -> None:
+def test_no_value_becomes_more_than_its_field(spec: type[Specification], field: Field, text: str) -> None:
     keys = base_keys(spec) | {field.param.key}
     clips = len(minimal(spec).get("before", ()))
     if field.kind is list:
@@ -403,7 +403,7 @@ def test_formats_that_the_service_does_not_have(spec: type[Specification], name:
         spec(**{name: value})
     with pytest.raises(ProcessError, match=re.escape(f"extra_params={{'{key}': '{value}'}}")):
         spec(**{name: value})
-    # Whoever knows better says it twice, and it is sent once.
+    # Repeated in extra_params it is taken, and sent once.
     taken = spec(**{name: value}, extra_params={key: value})
     assert taken.wire_params() == ((key, value),)
     assert any(f"{name}='{value}' is not among" in text for text in taken.warnings())

@@ -124,7 +124,7 @@ def test_what_is_certain_to_be_ignored_is_an_error(arguments: dict[str, Any], ig
     spec = VideoConvert(**arguments, allow_ignored=True)
     assert [text.partition(" (allow_ignored")[0] for text in spec.ignored()] == ignored
     assert list(spec.warnings()) == list(spec.ignored())
-    # The service takes it, and so does whoever reads what was sent.
+    # The service takes it, and so it can be read again.
     assert read_specification(parse_process(spec.to_process(SOURCE, TARGET).encode())) == spec
     if not ignored:
         assert VideoConvert(**arguments) == spec
@@ -236,7 +236,7 @@ def test_a_merge_ignores_what_a_dropped_stream_is_given() -> None:
     VideoConcat(**CONCAT, no_audio=True)
 
 
-#: Documented combinations, and what ffmpeg cannot write or nobody could read again.
+#: Documented combinations, and what ffmpeg cannot write so that it can be read again.
 HELD = [
     ("mp4", "h264", "aac", ""),
     ("mp4", "vp9", "aac", ""),

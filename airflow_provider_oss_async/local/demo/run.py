@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -47,6 +48,9 @@ _COMPONENTS = {
     "triggerer": "the triggerer, without which no deferred task ends",
     "dag_processor": "the DAG processor, without which no DAG is read",
 }
+#: Processes of Airflow, and the seconds that each waits for the other writers of the database. Requests to the
+#: API server can wait for each other; one of them must give up soon, its client tries again.
+_PROCESSES = {"api-server": 2, "scheduler": 60, "dag-processor": 60, "triggerer": 60}
 _SETTINGS = {
     "CORE__LOAD_EXAMPLES": "False",
     # SQLite has one writer at a time; with Airflow's default of 32 the scheduler fails on a locked database.
@@ -171,14 +175,14 @@ class Airflow:
         """Run Airflow with web page, scheduler and triggerer until Ctrl-C.
 
         :param port: free port for the web page.
-        :raises DemoFailed: Airflow ended by itself.
+        :raises DemoFailed: a process of Airflow ended by itself.
         """
-        self.home.mkdir(parents=True, exist_ok=True)
-        log, address = self.home / "standalone.log", f"http://localhost:{port}"
+        address = f"http://localhost:{port}"
         environment = {
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__BASE_URL": address,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
@@ -186,34 +190,50 @@ class Airflow:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_choose_port(0)),
         }
         began = time.monotonic()
-        with log.open("wb") as output:
-            process = self._start("standalone", output=output, environment=environment)
-            try:
-                print(
-                    f"Airflow starts; this takes one minute, on a busy machine three. Log: {log}", flush=True
-                )
-                health = Health(address, log)
-                while process.poll() is None and health.read() is None:
-                    time.sleep(0.5)
-                if process.poll() is None:
-                    self._add_connection(address)
-                    print(
-                        f"Airflow is up after {time.monotonic() - began:.0f} s.\n"
-                        f"Address     {address}\n"
-                        f"Login       {' / '.join(self._login())}\n"
-                        f"Connection  {CONNECTION} leads to the stand-in\n"
-                        f"Trigger {PIPELINE} or any other DAG there. Ctrl-C stops everything.",
-                        flush=True,
-                    )
-                while process.poll() is None:
-                    health.watch()
-                    time.sleep(_HEALTH_INTERVAL)
-            except KeyboardInterrupt:
-                print("\nStopping Airflow ...", flush=True)
-                return
-            finally:
-                _stop(process)
-        raise DemoFailed(f"Airflow ended by itself; the end of its log {log}:\n{_tail(log)}")
+        print(
+            f"Airflow starts; this takes one minute, on a busy machine three. Logs: {self.home}", flush=True
+        )
+        components: dict[str, subprocess.Popen[bytes]] = {}
+        try:
+            self._call("db", "migrate")
+            for name in _PROCESSES:
+                components[name] = self._start_component(name, environment)
+            health = Health(address, self.home)
+            while health.read() is None:
+                self._check(components)
+                time.sleep(0.5)
+            self._add_connection(address)
+            print(
+                f"Airflow is up after {time.monotonic() - began:.0f} s.\n"
+                f"Address     {address}\n"
+                f"Login       {' / '.join(self._login())}\n"
+                f"Connection  {CONNECTION} leads to the stand-in\n"
+                f"Trigger {PIPELINE} or any other DAG there. Ctrl-C stops everything.",
+                flush=True,
+            )
+            while True:
+                self._check(components)
+                health.watch()
+                time.sleep(_HEALTH_INTERVAL)
+        except KeyboardInterrupt:
+            print("\nStopping Airflow ...", flush=True)
+        finally:
+            _stop(*components.values())
+
+    def _start_component(self, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        timeout = _PROCESSES[name]
+        with (self.home / f"{name}.log").open("wb") as output:
+            database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(timeout)}
+            return self._start(name, output=output, environment={**environment, **database})
+
+    def _check(self, components: Mapping[str, subprocess.Popen[bytes]]) -> None:
+        for name, process in components.items():
+            if process.poll() is not None:
+                log = self.home / f"{name}.log"
+                raise DemoFailed(f"Airflow's {name} ended by itself; the end of its log {log}:\n{_tail(log)}")
+
+    def _database(self, timeout: int) -> str:
+        return f"sqlite:///{self.home}/airflow.db?timeout={timeout}"
 
     def _add_connection(self, address: str) -> None:
         """Store the connection in Airflow's database, where the web page shows and tests it."""
@@ -277,8 +297,7 @@ class Airflow:
                 "AIRFLOW_HOME": str(self.home),
                 **{f"AIRFLOW__{name}": value for name, value in _SETTINGS.items()},
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
-                # A writer waits for the others, up to this many seconds.
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(60),
                 **(environment or {}),
             },
             stdout=output,
@@ -293,11 +312,11 @@ class Health:
     """Watches the components of a running Airflow and prints what changes.
 
     :param address: address of its web page.
-    :param log: its log, which is named in the messages.
+    :param logs: folder of its logs, which is named in the messages.
     """
 
     address: str
-    log: Path
+    logs: Path
     unhealthy: set[str] = field(default_factory=set)
 
     def read(self) -> dict[str, str] | None:
@@ -316,11 +335,11 @@ class Health:
         now = {name for name, value in status.items() if value == "unhealthy"}
         at = time.strftime("%H:%M:%S")
         if now - self.unhealthy and found is None:
-            print(f"{at}  Airflow does not answer. Its log: {self.log}", flush=True)
+            print(f"{at}  Airflow does not answer. Its logs: {self.logs}", flush=True)
         elif now - self.unhealthy:
             names = "; ".join(_COMPONENTS[name] for name in sorted(now - self.unhealthy))
             print(
-                f"{at}  Not healthy: {names}. If this stays, press Ctrl-C and start again. Log: {self.log}",
+                f"{at}  Not healthy: {names}. If this stays, press Ctrl-C and start again. Logs: {self.logs}",
                 flush=True,
             )
         if self.unhealthy - now:
@@ -410,15 +429,15 @@ def _tail(log: Path) -> str:
         return "".join(deque(lines, _TAIL))
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it has started, within seconds; a second Ctrl-C ends them at once."""
-    for number, seconds in ((signal.SIGTERM, 2.5), (signal.SIGKILL, 2.5)):
+def _stop(*processes: subprocess.Popen[bytes]) -> None:
+    """End processes and all that they have started, within seconds; a second Ctrl-C ends them at once."""
+    for number, seconds in ((signal.SIGTERM, 2.5), (signal.SIGKILL, 0.5)):
         end = time.monotonic() + seconds
-        alive = _signal_group(process, number)
+        alive = [process for process in processes if _signal_group(process, number)]
         try:
             while alive and time.monotonic() < end:
                 time.sleep(0.1)
-                alive = _signal_group(process, 0)
+                alive = [process for process in alive if _signal_group(process, 0)]
         except KeyboardInterrupt:
             continue
         if not alive:

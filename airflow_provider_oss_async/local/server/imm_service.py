@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -36,14 +36,6 @@ class IMMService:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._actions: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
-            "GetTask": self._get_task,
-            "ListTasks": self._list_tasks,
-            "GetDecodeBlindWatermarkResult": self._get_watermark,
-            "GetOSSBucketAttachment": self._get_attachment,
-            "AttachOSSBucket": self._attach,
-            "GetProject": self._get_project,
-        }
 
     def route(
         self, request: web.Request
@@ -81,14 +73,14 @@ class IMMService:
             raise Refusal(
                 400, "InvalidVersion", f"Specified parameter Version is not valid; it is {_VERSION}."
             )
-        action = self._actions.get(request.headers["x-acs-action"])
+        action = self.ACTIONS.get(request.headers["x-acs-action"])
         if action is None:
             raise Refusal(
                 404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."
             )
         form = request.content_type == "application/x-www-form-urlencoded"
         posted = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True) if form else []
-        answer = action(dict([*posted, *signed.query]))
+        answer = action(self, dict([*posted, *signed.query]))
         return web.json_response({"RequestId": _request_id(), **answer})
 
     def _get_task(self, given: dict[str, str]) -> dict[str, Any]:
@@ -205,6 +197,15 @@ class IMMService:
         if bucket is None:
             raise _not_found("Bucket")
         return bucket
+
+    ACTIONS: ClassVar[dict[str, Callable[[IMMService, dict[str, str]], dict[str, Any]]]] = {
+        "GetTask": _get_task,
+        "ListTasks": _list_tasks,
+        "GetDecodeBlindWatermarkResult": _get_watermark,
+        "GetOSSBucketAttachment": _get_attachment,
+        "AttachOSSBucket": _attach,
+        "GetProject": _get_project,
+    }
 
 
 def _describe(job: JobRecord, definition: str) -> dict[str, Any]:

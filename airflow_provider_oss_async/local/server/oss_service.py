@@ -112,7 +112,8 @@ def _operation(
 
 
 _LISTING = "prefix delimiter max-keys encoding-type"
-_OPERATIONS = (
+#: Every operation that the stand-in has.
+OPERATIONS = (
     _operation("service", "GET", "ListBuckets", "", "prefix marker max-keys"),
     _operation("bucket", "PUT", "PutBucket"),
     _operation("bucket", "DELETE", "DeleteBucket"),
@@ -631,7 +632,7 @@ def _address(request: web.Request) -> tuple[str, str]:
 def _action(request: web.Request, bucket: str, key: str, query: dict[str, str]) -> str:
     level = "object" if key else "bucket" if bucket else "service"
     names = query.keys() | ({"x-oss-copy-source"} & {name.lower() for name in request.headers})
-    for operation in _OPERATIONS:
+    for operation in OPERATIONS:
         if (operation.level, operation.method) == (level, request.method) and operation.required <= names:
             signing = {n for n in names if n.startswith("x-oss-") and n != "x-oss-process"} | _V1_QUERY
             unknown = names - operation.required - operation.optional - signing

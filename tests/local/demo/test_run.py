@@ -101,7 +101,7 @@ def monitor() -> Iterator[HTTPServer]:
 
 
 def test_health_is_said_when_it_changes(monitor: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    health = Health(f"http://127.0.0.1:{monitor.server_port}", Path("airflow.log"))
+    health = Health(f"http://127.0.0.1:{monitor.server_port}", Path("logs"))
 
     def watch(status: str) -> str:
         monitor.RequestHandlerClass.status = status  # type: ignore[attr-defined]
@@ -115,7 +115,7 @@ def test_health_is_said_when_it_changes(monitor: HTTPServer, capsys: pytest.Capt
     monitor.shutdown()
     monitor.server_close()
     health.watch()
-    assert "Airflow does not answer. Its log: airflow.log" in capsys.readouterr().out
+    assert "Airflow does not answer. Its logs: logs" in capsys.readouterr().out
 
 
 def test_the_samples_are_stored(service: LocalService, tmp_path: Path) -> None:

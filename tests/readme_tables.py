@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_oss_async.clients.errors import FINAL_KINDS, PASSING_KINDS, TABLE
 from airflow_provider_oss_async.hooks.config_options import OPTIONS
 from airflow_provider_oss_async.hooks.connection_fields import FIELDS, ConnectionField
 from airflow_provider_oss_async.hooks.metrics import METRICS
@@ -63,11 +64,25 @@ def metrics() -> str:
     return _table(("Metric", "Kind", "Meaning"), rows)
 
 
+def service_errors() -> str:
+    """The table of service errors."""
+    rows = []
+    for row in TABLE:
+        retried = "no" if row.kind in FINAL_KINDS else "yes, later" if row.kind in PASSING_KINDS else ""
+        advice = row.advice.replace(" (AccessKey ID {key_id})", "").replace("{action}", "the right it names")
+        services = "failed job" if row.services == ("job",) else ", ".join(row.services)
+        code = ", ".join(f"`{part}`" for part in _readable(row.code)) or "any"
+        words = ", ".join(_readable(row.words))
+        rows.append((services, code, words, advice, retried))
+    return _table(("From", "Code begins with", "Message has words such as", "What to do", "Retried"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "connection-fields": connection_fields,
     "common-arguments": common_arguments,
     "completion-strategies": completion_strategies,
     "options": options,
+    "service-errors": service_errors,
     "metrics": metrics,
 }
 
@@ -94,6 +109,12 @@ def _connection_field(field: ConnectionField) -> list[str]:
         meaning += f" With {' and '.join(f'`{source}`' for source in field.sources)}."
     label = f"**{field.label}** (required)" if field.required else field.label
     return [label, f"`{field.name}`", allowed, field.default_text, meaning]
+
+
+def _readable(pattern: str) -> list[str]:
+    """Return the alternatives of a simple pattern, without its signs."""
+    plain = re.sub(r"\\[bwWs]|[\^?*+()\[\]\\{}]|\.\*", "", pattern).replace(".", " ")
+    return list(dict.fromkeys(" ".join(part.split()) for part in plain.split("|") if part.strip()))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own, so that it can be killed: its jobs do no work and end at command.
+"""The stand-in as a process of its own, so that it can be killed: its jobs do no work and end on request.
 
 ``python stand_in.py DIRECTORY PORT LOW HIGH``: a job lasts between LOW and HIGH seconds. An object holds the
 name of a gate: its job ends once there is a file of that name in ``DIRECTORY/gates``. If it is empty there is
@@ -46,6 +46,8 @@ def main() -> None:
         buckets=BUCKETS,
         topics=TOPICS,
         workers=64,
+        # These tests are not about the queue of a project.
+        engine_concurrency=10_000,
         job_seconds=(low, high),
         processor=waiting_at(directory / "gates"),
     )

@@ -48,7 +48,7 @@ _COMPONENTS = {
     "triggerer": "the triggerer, without which no deferred task ends",
     "dag_processor": "the DAG processor, without which no DAG is read",
 }
-#: Processes of Airflow, and the seconds that each waits for the other writers of the database. Requests to the
+#: Processes of Airflow, and the seconds that each waits for other writers of the database. Requests to the
 #: API server can wait for each other; one of them must give up soon, its client tries again.
 _PROCESSES = {"api-server": 2, "scheduler": 60, "dag-processor": 60, "triggerer": 60}
 _SETTINGS = {

@@ -127,7 +127,7 @@ def _foreign(request: web.Request) -> Refusal | None:
     """Return why a request is not accepted, whatever it is for: a web page, or bytes that are not UTF-8.
 
     The access key of the stand-in is public, so a web page in the browser of the user could sign requests. It
-    cannot set Host or Origin: the first has another name with DNS rebinding, the second comes with each
+    cannot set Host or Origin: the first has another name with DNS rebinding, the second is in each
     request across sites that has an effect or whose answer could be read.
     """
     try:
@@ -178,7 +178,7 @@ async def serve(cloud: Cloud, host: str, port: int, started: Callable[[], None],
     :raises OSError: the port is taken.
     """
     check_loopback(host)
-    # An object with a Content-Encoding is stored as it comes.
+    # An object with a Content-Encoding is stored unchanged.
     runner = web.AppRunner(create_app(cloud), access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
     try:

@@ -6,13 +6,13 @@ in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 ===============  ==========================================================================================
 ``kind``         effect
 ===============  ==========================================================================================
-``delay``        the answer comes ``seconds`` later
+``delay``        the answer is sent ``seconds`` later
 ``refuse``       nothing is done; answers ``status``, ``code``, ``message`` (default 500 InternalError)
 ``throttle``     nothing is done; the service's throttling answer, to be retried after ``seconds`` (default 1)
 ``close``        nothing is done; the connection is closed without an answer
 ``lose``         the request is carried out, then the connection is closed without an answer
-``cut``          the request is carried out, the answer breaks off in the middle
-``hang``         the request is carried out, the answer never comes
+``cut``          the request is carried out, half of the answer is sent, then the connection is closed
+``hang``         the request is carried out, no answer is sent
 ``job_delay``    the job ends ``seconds`` later
 ``job_fail``     the job fails with ``code`` and ``message``
 ``job_forget``   the record of the job is gone ``seconds`` after the submission
@@ -83,7 +83,7 @@ class Fault:
         return fault
 
     def duration(self) -> float:
-        """Return the time in seconds, chosen anew each time where it is a range."""
+        """Return the time in seconds, chosen at random each time where it is a range."""
         low, high = self.seconds if isinstance(self.seconds, list | tuple) else (self.seconds, self.seconds)
         seconds = random.uniform(low, high)  # noqa: S311
         if not 0 <= seconds <= _LONGEST:

@@ -172,8 +172,8 @@ class JobTable:
     ) -> Iterator[tuple[tuple[Any, str], JobRecord]]:
         """Yield the jobs of a project with their places in the order.
 
-        :param sort: ``TaskId``, ``StartTime`` or ``EndTime``; running jobs have no end and come first.
-        :param after: begin behind this place; a bare time sorts before every job of that time.
+        :param sort: ``TaskId``, ``StartTime`` or ``EndTime``; running jobs have no end and are first.
+        :param after: begin after this place; a bare time sorts before every job of that time.
         :param ended_before: jobs that ended at this time or later, in nanoseconds since the epoch, are shown
             as still running.
         """

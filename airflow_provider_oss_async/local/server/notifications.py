@@ -1,4 +1,4 @@
-"""What IMM says about a job beside its state: the request definition and the completion message."""
+"""What IMM returns about a job besides its state: the request definition and the completion message."""
 
 from __future__ import annotations
 

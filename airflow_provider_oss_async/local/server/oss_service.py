@@ -95,7 +95,7 @@ class _Operation(NamedTuple):
     level: Literal["service", "bucket", "object"]
     method: str
     action: str
-    #: Query names that the request has; ``x-oss-copy-source`` stands for the header of that name.
+    #: Query names that the request has; ``x-oss-copy-source`` means the header of that name.
     required: frozenset[str]
     #: Query names that it may have in addition.
     optional: frozenset[str]

@@ -1,4 +1,4 @@
-"""Accepting or refusing one asynchronous processing request, as OSS and IMM behind it do.
+"""Accepting or refusing one asynchronous processing request, as OSS and IMM do.
 
 OSS wraps an error of IMM into the code ``Imm Client``, with IMM's own code at the beginning of the
 message. Not documented, and chosen here: the answer for a target bucket that does not exist or is elsewhere,

@@ -65,7 +65,7 @@ class SignedRequest:
 
     :param method: HTTP method.
     :param raw_target: path and query as they came over the wire.
-    :param headers: the request's headers, looked up without regard to case.
+    :param headers: the request's headers, case-insensitive.
     """
 
     method: str

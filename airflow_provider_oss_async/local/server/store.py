@@ -1,7 +1,7 @@
 """Buckets and objects on disk, below the data directory.
 
 Layout: ``buckets/<bucket>/bucket.json``, and for every object ``buckets/<bucket>/objects/<sha-256 of key>``
-with its ``.json`` beside it. The index is kept in memory and read once at the start. Parts of multipart
+with its ``.json`` next to it. The index is kept in memory and read once at the start. Parts of multipart
 uploads are in ``uploads/<upload id>/``.
 """
 
@@ -189,7 +189,7 @@ class Store:
     ) -> tuple[dict[str, StoredObject | None], bool]:
         """Return one page of a listing, in the order of the keys' UTF-8 bytes, and whether there is more.
 
-        :param after: begin behind this key or common prefix.
+        :param after: begin after this key or common prefix.
         :return: key to object, common prefix to ``None``.
         """
         entries: dict[str, StoredObject | None] = {}
@@ -207,7 +207,7 @@ class Store:
                     if len(entries) == limit:
                         return entries, True
                     entries[entry] = None if cut else objects[key]
-                # All keys of a common prefix are one entry: continue behind them.
+                # All keys of a common prefix are one entry: continue after them.
                 index = bisect.bisect_left(keys, f"{entry}\U0010ffff", index + 1) if cut else index + 1
         return entries, False
 

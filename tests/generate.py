@@ -141,6 +141,8 @@ def operator_source(cls: type[OSSAsyncBaseOperator], source: str) -> str:
     common = [argument._replace(annotation=_templated(argument)) for argument in _common_arguments(cls)]
     if issubclass(cls, OSSSpecificationOperator):
         own = [field_argument(field, templated=True) for field in cls.specification.fields()]
+        if cls.own_arguments:
+            own += [argument for argument in class_arguments(cls) if argument.name in cls.own_arguments]
     else:
         shared = {argument.name for argument in class_arguments(OSSAsyncBaseOperator)}
         own = [argument for argument in class_arguments(cls) if argument.name not in shared]

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
+from airflow_provider_oss_async.exceptions import (
+    OSSConnectionError,
+    OSSServiceError,
+    ProcessError,
+    error_text,
+)
 from airflow_provider_oss_async.hooks.credential_sources import credentials_source, sdk_provider
 from airflow_provider_oss_async.hooks.metrics import count
 from airflow_provider_oss_async.hooks.services import open_services, sdk_config, sync_session
@@ -80,14 +85,14 @@ class OSSAsyncHook(BaseHook):
     def settings(self) -> ConnectionSettings:
         """What the connection says, looked up once. A coroutine awaits :meth:`aget_settings` instead.
 
-        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        :raises OSSConnectionError: there is no such connection, or it lacks a setting or holds a wrong one.
         """
         return self._settings or self._read(self._look_up())
 
     async def aget_settings(self) -> ConnectionSettings:
         """Return :attr:`settings` without blocking the event loop.
 
-        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        :raises OSSConnectionError: there is no such connection, or it lacks a setting or holds a wrong one.
         """
         if self._settings is not None:
             return self._settings
@@ -107,7 +112,15 @@ class OSSAsyncHook(BaseHook):
         return self._read(conn)
 
     def _look_up(self) -> Connection:
-        conn = self.get_connection(self.oss_conn_id)
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        try:
+            conn = self.get_connection(self.oss_conn_id)
+        except AirflowNotFoundException:
+            advice = "Create it with type oss_async, or set oss_conn_id."
+            raise OSSConnectionError(
+                error_text(f"There is no Airflow connection {self.oss_conn_id!r}", advice), advice=advice
+            ) from None
         _ = conn.extra_dejson  # Only this tells the log masker which secrets are in the extra.
         return conn
 

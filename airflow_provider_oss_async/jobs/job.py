@@ -16,8 +16,11 @@ MAX_TIMEOUT = 6.5 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class OSSJob:
+class OSSJob(dict[str, str]):
     """One accepted job. Holds no secret; every field is a text (str) and a JSON native.
+
+    It is also a dict of its fields, so that a task may return it: Airflow stores it in XCom as a plain dict,
+    which is what operators return too.
 
     :param task_id: the id that OSS answered with; the same id that IMM's ``GetTask`` takes.
     :param task_type: IMM task type, which follows from the operation and never from the id:
@@ -42,6 +45,9 @@ class OSSJob:
     event_id: str = ""
     request_id: str = ""
     submitted_at: str = ""
+
+    def __post_init__(self) -> None:
+        dict.update(self, asdict(self))
 
     @property
     def submitted(self) -> float | None:

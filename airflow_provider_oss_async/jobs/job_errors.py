@@ -72,11 +72,11 @@ def still_running_text(job: OSSJob) -> str:
     return error_text("The job goes on and will be billed, because OSS cannot cancel jobs", **job.facts)
 
 
-def with_job(error: OSSServiceError, job: OSSJob) -> OSSAsyncError:
+def with_job(error: OSSAsyncError, job: OSSJob) -> OSSAsyncError:
     """Return an error that occurred after the submission, with the job that has been submitted."""
     if error.job:
         return error
-    if is_task_not_found(error):
+    if isinstance(error, OSSServiceError) and is_task_not_found(error):
         return error.replace(job=job.to_dict())
     message = f"{error.message} The job was submitted and will be billed. {error_text('', **job.facts)}"
     return error.replace(message=message.rstrip(), job=job.to_dict())

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 ATTEMPTS, SUBMIT_BACKOFF = 4, Backoff(0.5, 8.0, 2.0)
 #: Seconds that may pass between the intent to submit and the request.
 INTENT_MAX_AGE = 5.0
+#: How often the intent is stored again, where that takes longer, before the attempt is given up.
+INTENT_ATTEMPTS = 5
 _ACTION = "AsyncProcessObject"
 _MAX_CLOCK_SKEW = 24 * 3600.0
 
@@ -178,12 +180,19 @@ async def _attempt(
             error_text(f"Nothing was submitted: {error}", source=source, target=request.target),
             **{**error.fields, "source": str(source), "target": request.target},
         ) from None
-    while before_attempt is not None:
-        began = time.time(), time.monotonic()
-        await asyncio.to_thread(before_attempt)
-        # A process that was stopped in between (SIGSTOP, a suspended machine) may have been superseded.
-        if max(time.time() - began[0], time.monotonic() - began[1]) <= INTENT_MAX_AGE:
-            break
+    if before_attempt is not None and not await _stored_in_time(before_attempt):
+        advice = "Check the API server and the database of Airflow: the task state store is too slow."
+        raise OSSSubmitNotSentError(
+            error_text(
+                f"Nothing was submitted: storing the intent took more than {INTENT_MAX_AGE:g} s each time",
+                advice,
+                source=source,
+                target=request.target,
+            ),
+            advice=advice,
+            source=str(source),
+            target=request.target,
+        )
     answer = await oss.process_object(source.bucket, source.key, text, timeout=timeout)
     if isinstance(answer, Failure):
         raise _submit_error(answer, request)
@@ -218,6 +227,17 @@ async def _attempt(
         source=str(source),
         target=request.target,
     )
+
+
+async def _stored_in_time(store: Callable[[], None]) -> bool:
+    """Store the intent, again where the process was stopped meanwhile: it may have been superseded."""
+    for _ in range(INTENT_ATTEMPTS):
+        began = time.time(), time.monotonic()
+        await asyncio.to_thread(store)
+        # Not all clocks run on while a machine is suspended.
+        if max(time.time() - began[0], time.monotonic() - began[1]) <= INTENT_MAX_AGE:
+            return True
+    return False
 
 
 def _accepted_at(date: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
+from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.jobs.job import OSSJob
 
-#: Where the console shows a bucket. A page's address for a single task is not documented; the console's page
-#: "Data processing > Tasks" of the bucket finds it by its id.
+#: Where the console shows a bucket. No address of a single task, or of the page that lists tasks, is documented;
+#: that page ("Data Processing > Tasks" of the bucket) finds a job by its id.
 CONSOLE = "https://oss.console.aliyun.com/bucket/oss-{region}/{bucket}/overview"
 
 
@@ -26,6 +27,10 @@ class OSSAsyncTaskLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the address, or nothing where no job was submitted."""
+        # Airflow asks at the end of every task. It logs an error for each XCom that is not there.
+        known: str | None = getattr(operator, "console_link", None)
+        if known is not None:
+            return known
         from airflow.sdk.execution_time.xcom import XCom
 
         value = XCom.get_value(key=self.xcom_key, ti_key=ti_key)
@@ -33,6 +38,15 @@ class OSSAsyncTaskLink(BaseOperatorLink):
 
     @classmethod
     def push(cls, ti: RuntimeTaskInstanceProtocol, job: OSSJob) -> None:
-        """Remember the address for the task's page."""
-        bucket = ObjectURI.parse(job.source).bucket
-        ti.xcom_push(key=cls.xcom_key, value=CONSOLE.format(region=job.region, bucket=bucket))
+        """Remember the address for the task's page, while the task is still running."""
+        if address := cls.address(job):
+            ti.xcom_push(key=cls.xcom_key, value=address)
+
+    @staticmethod
+    def address(job: OSSJob) -> str:
+        """Return the address for a job; empty where its region or bucket is not known."""
+        try:
+            bucket = ObjectURI.parse(job.source).bucket
+        except ProcessError:
+            return ""
+        return CONSOLE.format(region=job.region, bucket=bucket) if job.region and bucket else ""

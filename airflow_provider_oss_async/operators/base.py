@@ -14,17 +14,16 @@ from airflow.sdk import BaseOperator, conf
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
-    OSSConnectionError,
     OSSJobFailedError,
     OSSJobLostError,
     OSSServiceError,
     ProcessError,
-    error_text,
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
 from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY, OSSRetryPolicy
 from airflow_provider_oss_async.process import ObjectURI, Specification
+from airflow_provider_oss_async.process.text import NATIVE_HINT, is_missing, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,6 +47,16 @@ MAX_POLL_INTERVAL = 3600.0
 OnUncertainSubmit = Literal["fail", "resubmit"]
 #: What to do where the target exists before the submission.
 IfTargetExists = Literal["overwrite", "skip", "fail"]
+#: Attributes that are ``True`` or ``False``.
+SWITCHES = (
+    "allow_ignored",
+    "wait_for_completion",
+    "deferrable",
+    "_end_from_trigger",
+    "retry_failed_job",
+    "durable",
+    "missing_ok",
+)
 
 
 class OSSAsyncBaseOperator(BaseOperator):
@@ -164,6 +173,8 @@ class OSSAsyncBaseOperator(BaseOperator):
         self.oss_conn_id = oss_conn_id
         self._job: OSSJob | None = None
         self._killed = threading.Event()
+        #: Whether a worker goes on with this task instance after a deferral.
+        self._resumed = False
         #: Source and outputs of this task instance, for OpenLineage.
         self._lineage: dict[str, Any] = {}
 
@@ -241,10 +252,7 @@ class OSSAsyncBaseOperator(BaseOperator):
                 return self._succeed(context, obtained.result())
             spec = obtained
             job = self._job = spec.job
-            ti = context["ti"]
-            for name in ("task_id", "event_id", "request_id"):
-                ti.xcom_push(key=name, value=getattr(job, name))
-            OSSAsyncTaskLink.push(ti, job)
+            # Logged before anything else can fail, because it has been billed or will be.
             self.log.info(
                 "Submitted %s: target %s, IMM project %s, deadline %s, source %s, job %s",
                 job.process.partition(",")[0],
@@ -254,6 +262,10 @@ class OSSAsyncBaseOperator(BaseOperator):
                 job.source,
                 job.task_id,
             )
+            ti = context["ti"]
+            for name in ("task_id", "event_id", "request_id"):
+                ti.xcom_push(key=name, value=getattr(job, name))
+            OSSAsyncTaskLink.push(ti, job)
             if not self.wait_for_completion:
                 return job.to_dict()
             status: JobStatus | None = None
@@ -268,11 +280,26 @@ class OSSAsyncBaseOperator(BaseOperator):
                 spec = replace(spec, completion=strategy_of(spec.completion).on_worker().name)
             try:
                 result = run(lambda services: wait_for_result(services, spec, status))
-            except (OSSJobFailedError, OSSJobLostError):
+            except (OSSJobFailedError, OSSJobLostError) as error:
                 # The next try must submit a new job.
                 store.delete()
-                raise
+                result = self._result_in_place_of(error)
         return self._succeed(context, result)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral; called by Airflow."""
+        self._resumed = True
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    @property
+    def console_link(self) -> str | None:
+        """Address of the job in the console; empty where there is no job, ``None`` where that is not known.
+
+        After a deferral that ended without any event, only XCom knows it.
+        """
+        if self._job is not None:
+            return OSSAsyncTaskLink.address(self._job)
+        return None if self._resumed else ""
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the result that the trigger has brought.
@@ -284,11 +311,18 @@ class OSSAsyncBaseOperator(BaseOperator):
         from airflow_provider_oss_async.operators.job_store import JobStateStore
 
         try:
-            return self._succeed(context, result_from(event))
-        except OSSAsyncError as error:
-            if isinstance(error, OSSJobFailedError | OSSJobLostError):
+            try:
+                result = result_from(event)
+            except (OSSJobFailedError, OSSJobLostError) as error:
                 JobStateStore(context, "", enabled=self.durable).delete()
+                result = self._result_in_place_of(error)
+            return self._succeed(context, result)
+        except OSSAsyncError as error:
             raise self._failed(context, error) from None
+
+    def _result_in_place_of(self, error: OSSAsyncError) -> dict[str, Any]:
+        """Return the result where a failed job is none for this task; raise the error everywhere else."""
+        raise error
 
     def on_kill(self) -> None:
         """Submit nothing any more, and say that a submitted job goes on: OSS cannot cancel it."""
@@ -334,9 +368,15 @@ class OSSAsyncBaseOperator(BaseOperator):
 
     def _failed(self, context: Context, error: OSSAsyncError) -> OSSAsyncError:
         """Push what is known of a failure, and return the error to raise."""
+        from airflow_provider_oss_async.jobs.job import OSSJob
+        from airflow_provider_oss_async.jobs.job_errors import with_job
         from airflow_provider_oss_async.operators.final_errors import failed
 
         self._lineage.setdefault("source", error.source)
+        if error.job:
+            self._job = OSSJob.from_dict(error.job)
+        elif self._job is not None:
+            error = with_job(error, self._job)
         return failed(context, error, submits=True)
 
     def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
@@ -346,12 +386,13 @@ class OSSAsyncBaseOperator(BaseOperator):
         outputs = result["outputs"]
         self._lineage = {"source": result["source"], "outputs": outputs}
         if result["task_id"]:
+            job = self._job = OSSJob.from_dict(result)
             written = ", ".join(outputs) or "none"
             self.log.info("Succeeded with outputs %s; job %s", written, result["task_id"])
             if not outputs and result["target"]:
                 self.log.warning("No object like %s was found after the job", result["target"])
-            if (submitted := OSSJob.from_dict(result).submitted) is not None:
-                observe_seconds("wait_seconds", max(0.0, time.time() - submitted))
+            if job.submitted is not None:
+                observe_seconds("wait_seconds", max(0.0, time.time() - job.submitted))
         context["ti"].xcom_push(key="outputs", value=outputs)
         for outlet in self.outlets:
             if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):
@@ -368,11 +409,11 @@ class OSSAsyncBaseOperator(BaseOperator):
         from airflow_provider_oss_async.jobs.completion import STRATEGIES
         from airflow_provider_oss_async.process.naming import outputs_of
 
-        problems = self._wrong_texts()
-        if problems:
+        problems = wrong_switches(self)
+        if names := wrong_names(self):
             # Without the connection's own region and bucket nothing else can be checked.
-            raise self._refusal(problems)
-        settings = self._settings()
+            raise self._refusal([*names, *problems])
+        settings = self.hook.settings
 
         def parse(name: str, text: Any) -> ObjectURI:
             return ObjectURI.parse(
@@ -386,15 +427,16 @@ class OSSAsyncBaseOperator(BaseOperator):
             ("on_uncertain_submit", get_args(OnUncertainSubmit)),
             ("if_target_exists", get_args(IfTargetExists)),
         ):
-            if (value := getattr(self, name)) not in choices:
-                problems.append(f"{name}={value!r} is not allowed: expected {' or '.join(choices)}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in choices:
+                problems.append(f"{name}={shown(value)} is not allowed: expected {' or '.join(choices)}")
         for name, most in (("timeout", MAX_TIMEOUT), ("poll_interval", MAX_POLL_INTERVAL)):
             value = getattr(self, name)
             if name == "poll_interval" and value is None:
                 continue
             seconds = _seconds(value)
             if seconds is None or not 0 < seconds <= most:
-                problems.append(f"{name}={value!r} is not allowed: expected above 0, up to {most:g} s")
+                problems.append(f"{name}={shown(value)} is not allowed: expected above 0, up to {most:g} s")
         if self.outlets and not self.wait_for_completion:
             problems.append(
                 "outlets are not allowed with wait_for_completion=False: their event would be sent before "
@@ -433,20 +475,6 @@ class OSSAsyncBaseOperator(BaseOperator):
             problems=problems,
         )
 
-    def _settings(self) -> ConnectionSettings:
-        from airflow.sdk.exceptions import AirflowNotFoundException
-
-        try:
-            return self.hook.settings
-        except AirflowNotFoundException as error:
-            raise OSSConnectionError(
-                error_text(
-                    f"Nothing was submitted: there is no Airflow connection {self.oss_conn_id!r}",
-                    "Create it with type oss_async, or set oss_conn_id.",
-                    looked_up=str(error),
-                )
-            ) from None
-
     def _circumstances(self, settings: ConnectionSettings) -> Circumstances:
         from airflow_provider_oss_async.jobs.completion import Circumstances
 
@@ -459,23 +487,6 @@ class OSSAsyncBaseOperator(BaseOperator):
             smq_topic=settings.smq_topic,
         )
 
-    def _wrong_texts(self) -> list[str]:
-        """Return what is wrong with the arguments that name the connection and the project."""
-        wrong = []
-        for name in ("oss_conn_id", "region", "imm_project"):
-            value = getattr(self, name)
-            if value is None and name != "oss_conn_id":
-                continue
-            if not isinstance(value, str):
-                wrong.append(
-                    f"{name}={value!r} is not allowed: expected text, not {type(value).__name__} (native "
-                    f"templates "
-                    "turn digits into numbers: quote them)"
-                )
-            elif value.strip() in ("", "None"):
-                wrong.append(f"{name}={value!r} is not allowed: the template has no value; expected a name")
-        return wrong
-
 
 class OSSSpecificationOperator(OSSAsyncBaseOperator):
     """An operator for one operation; its arguments are those of the specification.
@@ -484,6 +495,8 @@ class OSSSpecificationOperator(OSSAsyncBaseOperator):
     """
 
     specification: ClassVar[type[Specification]]
+    #: Arguments of a subclass that are not those of its specification; the generator keeps them.
+    own_arguments: ClassVar[tuple[str, ...]] = ()
     _warnings: Sequence[str] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -516,6 +529,31 @@ class OSSSpecificationOperator(OSSAsyncBaseOperator):
         return iter(self._warnings)
 
 
+def wrong_names(task: Any) -> list[str]:
+    """Return what is wrong with the arguments of a task that name its connection and its project."""
+    wrong = []
+    for name in ("oss_conn_id", "region", "imm_project"):
+        value = getattr(task, name)
+        if value is None and name != "oss_conn_id":
+            continue
+        if not isinstance(value, str):
+            wrong.append(f"{name}={shown(value)} is not allowed: expected text ({NATIVE_HINT})")
+        elif is_missing(value):
+            wrong.append(f"{name}={value!r} is not allowed: the template has no value; expected a name")
+        elif value != value.strip():
+            wrong.append(f"{name}={shown(value)} is not allowed: remove the blanks around it")
+    return wrong
+
+
+def wrong_switches(task: Any) -> list[str]:
+    """Return which arguments of a task should be ``True`` or ``False`` and are not: any text would be true."""
+    return [
+        f"{name.lstrip('_')}={shown(value)} is not allowed: expected True or False"
+        for name in SWITCHES
+        if not isinstance(value := getattr(task, name, False), bool)
+    ]
+
+
 def checked_topic(topic: object, problems: list[str]) -> str:
     """Return ``notify_topic`` as a text, empty where there is none; note what is wrong with it."""
     from airflow_provider_oss_async.process.naming import topic_errors
@@ -536,9 +574,11 @@ def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
 def _seconds(value: Any) -> float | None:
     if isinstance(value, timedelta):
         return value.total_seconds()
+    if isinstance(value, bool):
+        return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow.sdk import conf
 
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal, Unpack
 
-    from airflow.sdk import XComArg
+    from airflow.sdk import Context, XComArg
 
+    from airflow_provider_oss_async.exceptions import OSSAsyncError
     from airflow_provider_oss_async.operators.arguments import TaskArguments
+
+#: What code or message of a failed job say where there is no watermark. Neither is documented.
+_NO_WATERMARK = re.compile(
+    r"watermark\W*not\W*(found|exist|detected)"
+    r"|(no|without|contains? no|not contain|not find|not found)\s+(any |a |the )?(blind ?)?watermark",
+    re.IGNORECASE,
+)
 
 
 class OSSDecodeBlindWatermarkOperator(OSSSpecificationOperator):
@@ -29,6 +38,9 @@ class OSSDecodeBlindWatermarkOperator(OSSSpecificationOperator):
         medium, high. Default: low. Wire key ``s``. (templated)
     :param watermark_type: Kind of the watermark. Text such as text. Default: text. Wire key ``t``.
         (templated)
+    :param missing_ok: let the task succeed where the image has no watermark, with ``content`` ``None`` and
+        the job's ``status`` ``failed``. What the service answers then is not documented: a failed job counts
+        whose code or message says that there is none, and an empty text. Default ``False``
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -66,6 +78,7 @@ class OSSDecodeBlindWatermarkOperator(OSSSpecificationOperator):
     """
 
     specification = DecodeBlindWatermark
+    own_arguments: ClassVar[tuple[str, ...]] = ("missing_ok",)
 
     def __init__(  # made by python -m tests.generate
         self,
@@ -73,6 +86,7 @@ class OSSDecodeBlindWatermarkOperator(OSSSpecificationOperator):
         source: str | Mapping[str, Any] | XComArg,
         strength: Literal["low", "medium", "high"] | str | XComArg | None = None,
         watermark_type: Literal["text"] | str | XComArg | None = None,
+        missing_ok: bool = False,
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -111,3 +125,15 @@ class OSSDecodeBlindWatermarkOperator(OSSSpecificationOperator):
         super().__init__(**common, **kwargs)
         self.strength = strength
         self.watermark_type = watermark_type
+        self.missing_ok = missing_ok
+
+    def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        if self.missing_ok and not result.get("content"):
+            result = {**result, "content": None}
+        return super()._succeed(context, result)
+
+    def _result_in_place_of(self, error: OSSAsyncError) -> dict[str, Any]:
+        if not self.missing_ok or not _NO_WATERMARK.search(f"{error.code} {error.detail}"):
+            raise error
+        self.log.info("The image has no watermark: %s", error)
+        return {**error.job, "status": "failed", "finished_at": "", "outputs": [], "content": None}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_oss_async.clients.oss import ObjectState
 from airflow_provider_oss_async.exceptions import (
     OSSServiceError,
+    OSSSubmitCancelledError,
     OSSSubmitError,
-    OSSSubmitNotSentError,
     OSSSubmitUncertainError,
     OSSTargetExistsError,
     error_text,
@@ -100,12 +100,10 @@ class SubmitOrReconnect:
         def before_attempt() -> None:
             nonlocal stored
             if self.killed.is_set():
-                raise OSSSubmitNotSentError(
+                raise OSSSubmitCancelledError(
                     error_text("Nothing was submitted: the task was killed", source=self.request.source),
                     source=str(self.request.source),
                     target=self.request.target,
-                    service="OSS",
-                    code="TaskKilled",
                 )
             # A try that was superseded gets a 404 here, so nothing is sent.
             self.store.write_intent(asdict(baseline) if baseline else None)

@@ -104,6 +104,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         from airflow_provider_oss_async.jobs.result import result_of
         from airflow_provider_oss_async.jobs.waiting import poll_once
 
+        self._check_names()
         hook = self._hook()
         spec = self._wait_specification(hook.settings)
         known_since = spec.job.submitted or self._started(context)
@@ -177,6 +178,19 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
         return OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
 
+    def _check_names(self) -> None:
+        """Refuse names without which the connection cannot be read.
+
+        :raises ProcessError: names every wrong one.
+        """
+        from airflow_provider_oss_async.operators.base import wrong_names, wrong_switches
+
+        if names := wrong_names(self):
+            raise self._refusal([*names, *wrong_switches(self)])
+
+    def _refusal(self, problems: list[str]) -> ProcessError:
+        return ProcessError(f"To correct in task {self.task_id}: {'; '.join(problems)}", problems=problems)
+
     def _started(self, context: Context) -> float:
         """Return when the first poke was, in epoch seconds."""
         ti = context["ti"]
@@ -187,10 +201,11 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         from airflow_provider_oss_async.jobs.completion import STRATEGIES, Circumstances
         from airflow_provider_oss_async.jobs.reference import read_job
         from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+        from airflow_provider_oss_async.operators.base import wrong_switches
 
-        problems: list[str] = []
+        problems = wrong_switches(self)
         names = [name for name, strategy in STRATEGIES.items() if strategy.for_sensor]
-        if self.completion in names:
+        if isinstance(self.completion, str) and self.completion in names:
             circumstances = Circumstances(
                 conn_id=settings.conn_id,
                 waits=True,
@@ -208,7 +223,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         except ProcessError as error:
             problems += error.problems
         if problems or job is None:
-            raise ProcessError(f"To correct in task {self.task_id}: {'; '.join(problems)}", problems=problems)
+            raise self._refusal(problems)
         strategy = STRATEGIES[self.completion]
         # Only a strategy that polls on its own takes the sensor's interval.
         longest = max(self.poke_interval, strategy.max_poll_interval) if strategy.name == "imm" else None

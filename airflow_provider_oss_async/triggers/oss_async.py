@@ -16,7 +16,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSJobFailedError,
     OSSServiceError,
 )
-from airflow_provider_oss_async.jobs.job_errors import still_running_text
+from airflow_provider_oss_async.jobs.job_errors import still_running_text, with_job
 from airflow_provider_oss_async.jobs.result import event_of
 from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 from airflow_provider_oss_async.jobs.waiting import acknowledge, wait_for_result
@@ -143,7 +143,12 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             )
             outcome: dict[str, Any] | OSSAsyncError = await self._outcome(spec)
         except OSSAsyncError as error:
-            outcome = error
+            outcome = error if spec is None else with_job(error, spec.job)
+        except Exception as error:
+            # Airflow would fail the task with a text that names neither the job nor the reason.
+            self.log.exception("Waiting failed")
+            failure = OSSAsyncError(f"Waiting for the job failed: {type(error).__name__}: {error}")
+            outcome = failure if spec is None else with_job(failure, spec.job)
         event = TriggerEvent(event_of(outcome))  # type: ignore[no-untyped-call]
         if self.end_from_trigger and isinstance(outcome, dict) and await self._push(outcome):
             success = TaskSuccessEvent()
@@ -180,16 +185,22 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             return False
         from airflow.sdk.execution_time.xcom import XCom
 
-        for key, value in (("outputs", result["outputs"]), ("return_value", result)):
-            await asyncio.to_thread(
-                XCom.set,
-                key=key,
-                value=value,
-                dag_id=ti.dag_id,
-                task_id=ti.task_id,
-                run_id=ti.run_id,
-                map_index=ti.map_index,
+        try:
+            for key, value in (("outputs", result["outputs"]), ("return_value", result)):
+                await asyncio.to_thread(
+                    XCom.set,
+                    key=key,
+                    value=value,
+                    dag_id=ti.dag_id,
+                    task_id=ti.task_id,
+                    run_id=ti.run_id,
+                    map_index=ti.map_index,
+                )
+        except Exception:
+            await self.log.awarning(
+                "The task ends on a worker, because its result could not be stored here", exc_info=True
             )
+            return False
         return True
 
     async def _is_still_deferred(self) -> bool:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.jobs.job import OSSJob
 
-#: Where the console shows a bucket. No address of a single task, or of the page that lists tasks, is documented;
-#: that page ("Data Processing > Tasks" of the bucket) finds a job by its id.
+#: Where the console shows a bucket. No address of a task, or of the page that lists tasks, is documented; that
+#: page ("Data Processing > Tasks" of the bucket) finds a job by its id.
 CONSOLE = "https://oss.console.aliyun.com/bucket/oss-{region}/{bucket}/overview"
 
 

@@ -546,7 +546,7 @@ def wrong_names(task: Any) -> list[str]:
 
 
 def wrong_switches(task: Any) -> list[str]:
-    """Return which arguments of a task should be ``True`` or ``False`` and are not: any text would be true."""
+    """Return which arguments of a task should be ``True`` or ``False`` and are not: any text is true."""
     return [
         f"{name.lstrip('_')}={shown(value)} is not allowed: expected True or False"
         for name in SWITCHES

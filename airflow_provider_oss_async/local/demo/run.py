@@ -48,15 +48,16 @@ _COMPONENTS = {
     "triggerer": "the triggerer, without which no deferred task ends",
     "dag_processor": "the DAG processor, without which no DAG is read",
 }
-#: Processes of Airflow, and the seconds that each waits for other writers of the database. Requests to the
-#: API server can wait for each other; one of them must give up soon, its client tries again.
-_PROCESSES = {"api-server": 2, "scheduler": 60, "dag-processor": 60, "triggerer": 60}
+#: Processes of Airflow.
+_PROCESSES = ("api-server", "scheduler", "dag-processor", "triggerer")
 _SETTINGS = {
     "CORE__LOAD_EXAMPLES": "False",
     # SQLite has one writer at a time; with Airflow's default of 32 the scheduler fails on a locked database.
     "CORE__PARALLELISM": "4",
     "DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "TRIGGERER__CAPACITY": "100",
+    # On a busy machine the first requests to a new API server take longer than the default of 5 s.
+    "WORKERS__EXECUTION_API_TIMEOUT": "60",
     # A deferred task is resumed at once, and does not fail if that is soon after its deferral.
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
@@ -221,19 +222,14 @@ class Airflow:
             _stop(*components.values())
 
     def _start_component(self, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        timeout = _PROCESSES[name]
         with (self.home / f"{name}.log").open("wb") as output:
-            database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(timeout)}
-            return self._start(name, output=output, environment={**environment, **database})
+            return self._start(name, output=output, environment=environment)
 
     def _check(self, components: Mapping[str, subprocess.Popen[bytes]]) -> None:
         for name, process in components.items():
             if process.poll() is not None:
                 log = self.home / f"{name}.log"
                 raise DemoFailed(f"Airflow's {name} ended by itself; the end of its log {log}:\n{_tail(log)}")
-
-    def _database(self, timeout: int) -> str:
-        return f"sqlite:///{self.home}/airflow.db?timeout={timeout}"
 
     def _add_connection(self, address: str) -> None:
         """Store the connection in Airflow's database, where the web page shows and tests it."""
@@ -297,7 +293,8 @@ class Airflow:
                 "AIRFLOW_HOME": str(self.home),
                 **{f"AIRFLOW__{name}": value for name, value in _SETTINGS.items()},
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(60),
+                # A writer waits for the others, up to this many seconds.
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=20",
                 **(environment or {}),
             },
             stdout=output,

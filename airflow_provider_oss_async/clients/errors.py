@@ -167,7 +167,8 @@ TABLE: tuple[Row, ...] = (
         "Check strength and image, or set missing_ok=True: no blind watermark could be read."),
     Row(_JOB, "Unsupported|InvalidDocument|InvalidMedia|InvalidImage|SourceTooLarge|FileTooLarge|InvalidFile"
         "|DamagedFile", "", "content", _CHECK_SOURCE),
-    Row(_JOB, "", r"cannot be read|unreadable|corrupt|damaged|not supported|unsupported|password|(file|source|stream|document) is broken",
+    Row(_JOB, "", r"cannot be read|unreadable|corrupt|damaged|not supported|unsupported|password"
+        r"|(file|source|stream|document) is broken",
         "content", _CHECK_SOURCE),
     Row(_JOB, "InvalidArgument|InvalidParameter|Missing", "", "argument",
         "Correct what the message names: the arguments do not fit this source."),

@@ -154,7 +154,7 @@ class OSSClient:
             result = await self._call(
                 "HeadObject",
                 f"oss://{bucket}/{key}",
-                lambda: self.sdk.head_object(HeadObjectRequest(bucket, key)),
+                lambda: self.sdk.head_object(HeadObjectRequest(bucket, key), retry_max_attempts=1),
             )
         except OSSServiceError as error:
             # An answer to HEAD has no body, so the SDK may not know the code; only OSS sends a request id.
@@ -189,7 +189,7 @@ class OSSClient:
             request = ListObjectsV2Request(
                 bucket=bucket, prefix=prefix, continuation_token=token, max_keys=1000, start_after=start_after
             )
-            listing = functools.partial(self.sdk.list_objects_v2, request)
+            listing = functools.partial(self.sdk.list_objects_v2, request, retry_max_attempts=1)
             page = await self._call("ListObjectsV2", subject, listing)
             for item in page.contents or ():
                 if isinstance(item.key, str) and item.key.startswith(prefix):
@@ -272,7 +272,7 @@ class OSSClient:
         await self._call(
             "ListBuckets",
             "the account's buckets",
-            lambda: self.sdk.list_buckets(ListBucketsRequest(max_keys=max_keys)),
+            lambda: self.sdk.list_buckets(ListBucketsRequest(max_keys=max_keys), retry_max_attempts=1),
         )
 
     async def service_time(self, bucket: str, key: str) -> str:
@@ -282,7 +282,7 @@ class OSSClient:
         result = await self._call(
             "HeadObject",
             f"oss://{bucket}/{key}",
-            lambda: self.sdk.head_object(HeadObjectRequest(bucket, key)),
+            lambda: self.sdk.head_object(HeadObjectRequest(bucket, key), retry_max_attempts=1),
         )
         return str((result.headers or {}).get("Date") or "")
 

@@ -142,8 +142,10 @@ class SMQStrategy(IMMStrategy):
         """Yield what the connection or the task lacks."""
         on = f"on the connection {circumstances.conn_id!r}"
         if request is None and not circumstances.deferrable:
-            yield "completion='smq' needs deferrable=True: a worker that reads the queue takes messages "
-            "from others"
+            yield (
+                "completion='smq' needs deferrable=True: a worker that reads the queue takes messages from "
+                "others"
+            )
         if not circumstances.waits or not circumstances.deferrable:
             return
         for field in ("smq_endpoint", "smq_queue"):
@@ -235,7 +237,9 @@ class ObjectStrategy(CompletionStrategy):
         # A result that equals the old object keeps its ETag; then only its time or version moves.
         if state is None or state == spec.baseline:
             return JobStatus("running")
-        return JobStatus("succeeded", finished_at=datetime.fromtimestamp(state.modified, UTC).isoformat())
+        # 0 where the answer did not say when the object was written.
+        written = datetime.fromtimestamp(state.modified, UTC).isoformat() if state.modified else ""
+        return JobStatus("succeeded", finished_at=written)
 
     async def wait(self, services: Services, spec: WaitSpecification) -> JobStatus:
         """Poll the target at growing intervals."""

@@ -83,6 +83,7 @@ class JobPoller:
     :param rate: requests a second at most; default 20.
     :param timing: configured intervals.
     :param progress_interval: seconds between two lines of the log on a job that is running; default 300.
+    :param last_poll_timeout: seconds for the poll after the deadline of a job; default 30.
     :param count: called with the name of a metric for each request and each throttled one.
     """
 
@@ -93,12 +94,14 @@ class JobPoller:
         rate: float = DEFAULT_RATE,
         timing: Timing | None = None,
         progress_interval: float = PROGRESS_INTERVAL,
+        last_poll_timeout: float = LAST_POLL_TIMEOUT,
         count: Callable[[str], None] | None = None,
     ) -> None:
         self.timing = timing or Timing()
         self.limiter = RateLimiter(rate, count=count)
         self._imm = imm
         self._progress_interval = progress_interval
+        self._last_poll_timeout = last_poll_timeout
         self._groups: dict[GroupKey, _PollGroup] = {}
 
     async def poll_once(self, job: OSSJob, known_since: float | None = None) -> JobStatus:
@@ -154,7 +157,7 @@ class JobPoller:
                 del self._groups[key]
         with contextlib.suppress(OSSAsyncError, TimeoutError):
             # The last polls of other jobs may come before this one.
-            async with asyncio.timeout(LAST_POLL_TIMEOUT):
+            async with asyncio.timeout(self._last_poll_timeout):
                 status = await self.poll_once(job)
             if status.final:
                 return status
@@ -320,7 +323,8 @@ class _PollGroup:
         since, part = time.monotonic(), jitter()
         token: str | None = None
         seen: set[str] = set()
-        pages = listed = met = failures = 0
+        met: set[str] = set()
+        pages = listed = failures = 0
         while missing and self._entries:
 
             def page(token: str | None = token) -> Awaitable[tuple[list[TaskInfo], str | None]]:
@@ -350,11 +354,11 @@ class _PollGroup:
             pages, listed, failures = pages + 1, listed + len(tasks), 0
             for info in tasks:
                 if (entry := self._entries.get(info.task_id)) is not None:
-                    met += 1
+                    met.add(info.task_id)
                     missing.pop(info.task_id, None)
                     self._settle(entry, status_of(info), since, part)
             # Where foreign tasks fill the pages, polling one by one takes fewer requests.
-            if token is None or met < BATCH_YIELD * pages:
+            if token is None or len(met) < BATCH_YIELD * pages:
                 break
             if token in seen or pages >= MAX_BATCH_PAGES:
                 warn_rate_limited("ListTasks does not end; jobs are polled one by one: page %s", pages)
@@ -362,7 +366,7 @@ class _PollGroup:
                 break
             seen.add(token)
         if listed:
-            self._density = max(met / listed, 0.001)
+            self._density = max(len(met) / listed, 0.001)
         for entry in missing.values():
             entry.unlisted = True
 

@@ -59,6 +59,7 @@ class _Receiver:
     failing: bool = False
     foreign: bool = False
     backoff: Backoff = RECEIVE_BACKOFF
+    max_receptions: int = MAX_RECEPTIONS
 
     def subscribe(self, task_id: str, subscriber: _Subscriber) -> None:
         self.subscribers.setdefault(task_id, []).append(subscriber)
@@ -152,7 +153,7 @@ class _Receiver:
             for subscriber in subscribers:
                 subscriber.arrived()
             return "taken"
-        if completion.task_id in self.done or message.dequeue_count >= MAX_RECEPTIONS:
+        if completion.task_id in self.done or message.dequeue_count >= self.max_receptions:
             return "stale"
         return "left"
 
@@ -169,12 +170,22 @@ class QueueConsumer:
     :param queue: name of the queue.
     :param backoff: seconds between two receptions after failures, and where a reception brought only messages
         for others; default 1 to 60.
+    :param max_receptions: of a message for a job that is not waited for here, before it is deleted; default
+        10.
     """
 
-    def __init__(self, client: SMQClient, queue: str, *, backoff: Backoff = RECEIVE_BACKOFF) -> None:
+    def __init__(
+        self,
+        client: SMQClient,
+        queue: str,
+        *,
+        backoff: Backoff = RECEIVE_BACKOFF,
+        max_receptions: int = MAX_RECEPTIONS,
+    ) -> None:
         self._client = client
         self._queue = queue
         self._backoff = backoff
+        self._max_receptions = max_receptions
 
     @contextmanager
     def subscribed(self, task_id: str, arrived: Callable[[], None]) -> Iterator[None]:
@@ -196,6 +207,5 @@ class QueueConsumer:
 
     def _receiver(self) -> _Receiver:
         here = _receivers.setdefault(asyncio.get_running_loop(), {})
-        return here.setdefault(
-            (self._client.endpoint, self._queue), _Receiver(self._queue, backoff=self._backoff)
-        )
+        receiver = _Receiver(self._queue, backoff=self._backoff, max_receptions=self._max_receptions)
+        return here.setdefault((self._client.endpoint, self._queue), receiver)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_oss_async.clients.imm import TaskInfo
-from airflow_provider_oss_async.clients.rate_limiter import Pace
+from airflow_provider_oss_async.clients.imm import IMMClient, TaskInfo
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSJobTimeoutError,
@@ -15,32 +15,36 @@ from airflow_provider_oss_async.exceptions import (
     OSSThrottledError,
     OSSUnavailableError,
 )
-from airflow_provider_oss_async.hooks.services import open_services
-from airflow_provider_oss_async.jobs import poller as module
 from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
-from airflow_provider_oss_async.jobs.poller import status_of
-from airflow_provider_oss_async.jobs.submission import Submission, instruct, submit
+from airflow_provider_oss_async.jobs.poller import (
+    GRACE_ANSWERS,
+    MAX_PAGE_FAILURES,
+    MAX_REFUSALS,
+    JobPoller,
+    status_of,
+)
+from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI, VideoConvert
+from tests.support.services import QUICK, quick_services
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_provider_oss_async.hooks.services import Services
-
-pytestmark = pytest.mark.usefixtures("quick")
-
-
-@pytest.fixture
-async def services(stand: Any) -> AsyncIterator[Services]:
-    async with open_services(stand.settings()) as opened:
-        await opened.ready()
-        yield opened
+    from airflow_provider_oss_async.clients.credentials import Credentials
+    from airflow_provider_oss_async.jobs.services import Services
 
 
 async def start(services: Services, target: str = "out.mp4", project: str = "local-project") -> OSSJob:
-    found = instruct(VideoConvert(container="mp4"), ObjectURI("media", "in.mov"), ObjectURI("media", target))
-    submission = Submission(found.source, found.process, found.task_type, "cn-hangzhou", project)
-    return await submit(services.oss, submission)
+    source, output = ObjectURI("media", "in.mov"), ObjectURI("media", target)
+    request = build_request(VideoConvert(container="mp4"), source, output)
+    return await submit(services.oss, replace(request, region="cn-hangzhou", imm_project=project))
+
+
+@pytest.fixture
+async def fast(stand: Any) -> AsyncIterator[Services]:
+    """A poller that is not slowed down by its own rate limit."""
+    async with quick_services(stand.settings(), rate=1000.0) as opened:
+        yield opened
 
 
 def soon(seconds: float = 10.0) -> float:
@@ -52,32 +56,29 @@ def unknown(number: int = 0, project: str = "local-project") -> OSSJob:
 
 
 def runners() -> list[asyncio.Task[Any]]:
-    return [task for task in asyncio.all_tasks() if task.get_name() == "oss-async-watcher"]
+    return [task for task in asyncio.all_tasks() if task.get_name() == "oss-async-poller"]
 
 
 async def test_a_job_that_succeeds(services: Services) -> None:
-    status = await services.watcher.wait(await start(services), deadline=soon())
+    status = await services.poller.wait(await start(services), deadline=soon())
     assert status.state == "succeeded"
     assert status.finished_at.endswith("Z")
 
 
 async def test_a_job_that_fails_says_why(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_fail", code="InvalidFile", message="not a video")
-    status = await services.watcher.wait(await start(services), deadline=soon())
+    status = await services.poller.wait(await start(services), deadline=soon())
     assert (status.state, status.code, status.detail) == ("failed", "InvalidFile", "not a video")
 
 
 async def test_a_job_the_service_forgets_is_lost(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=5)
     stand.service.add_fault("job_forget", seconds=0)
-    status = await services.watcher.wait(await start(services), deadline=soon())
+    status = await services.poller.wait(await start(services), deadline=soon())
     assert status == JobStatus("lost")
 
 
-async def test_a_job_that_is_unknown_only_for_a_moment_is_not_lost(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "GRACE", 30.0)
+async def test_a_job_that_is_unknown_only_for_a_moment_is_not_lost(stand: Any) -> None:
     stand.service.add_fault(
         "refuse",
         match="IMM:GetTask",
@@ -86,44 +87,72 @@ async def test_a_job_that_is_unknown_only_for_a_moment_is_not_lost(
         message="The specified resource Task is not found.",
         times=4,
     )
-    status = await services.watcher.wait(await start(services), deadline=soon())
+    async with quick_services(stand.settings(), timing=replace(QUICK, unknown_task_grace=30.0)) as services:
+        status = await services.poller.wait(await start(services), deadline=soon())
     assert status.state == "succeeded"
 
 
-async def test_the_deadline_ends_waiting_with_a_word_on_the_job(services: Services, stand: Any) -> None:
-    stand.service.add_fault("job_delay", seconds=5)
+async def test_the_deadline_ends_waiting_between_two_polls(services: Services, stand: Any) -> None:
+    """The next poll would only come in a minute."""
+    stand.service.add_fault("job_delay", seconds=30)
     job = await start(services)
     begun = time.monotonic()
-    with pytest.raises(OSSJobTimeoutError, match="cannot be cancelled") as caught:
-        await services.watcher.wait(job, deadline=soon(0.2))
-    assert 0.15 < time.monotonic() - begun < 2
+    with pytest.raises(OSSJobTimeoutError, match="cannot cancel jobs") as caught:
+        async with asyncio.timeout(10):
+            await services.poller.wait(job, deadline=soon(0.5), min_interval=60, max_interval=60)
+    assert 0.4 < time.monotonic() - begun < 5
     assert caught.value.job == job.to_dict()
     assert "oss://media/out.mp4" in str(caught.value)
+    # The first poll, and one after the deadline.
+    assert stand.requests("IMM:GetTask") == 2
 
 
-async def test_after_the_deadline_the_job_is_looked_at_once_more(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FLOOR", 5.0)
-    stand.service.add_fault("job_delay", seconds=0.1)
-    status = await services.watcher.wait(await start(services), deadline=soon(0.5))
-    assert status.state == "succeeded"
-
-
-async def test_looks_come_as_often_as_the_ceiling_says(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FLOOR", 5.0)
+async def test_after_the_deadline_the_job_is_polled_once_more(services: Services, stand: Any) -> None:
+    """It ends between the first poll and the deadline, and no other poll is due before that."""
     stand.service.add_fault("job_delay", seconds=0.2)
+    job = await start(services)
+    waiting = services.poller.wait(job, deadline=soon(1.0), min_interval=60, max_interval=60)
+    assert (await waiting).state == "succeeded"
+    assert stand.requests("IMM:GetTask") == 2
+
+
+async def test_the_last_poll_has_an_end(services: Services, stand: Any) -> None:
+    """A service that does not answer must not hold the task for long after its deadline."""
+    stand.service.add_fault("job_delay", seconds=30)
+    job = await start(services)
+    poller = JobPoller(services.imm, timing=QUICK, last_poll_timeout=0.3)
+    stand.service.add_fault("hang", match="IMM:GetTask", times=0)
     begun = time.monotonic()
-    await services.watcher.wait(await start(services), deadline=soon(), ceiling=0.1)
-    assert time.monotonic() - begun < 2
+    with pytest.raises(OSSJobTimeoutError):
+        await poller.wait(job, deadline=soon(0.2))
+    assert time.monotonic() - begun < 3
+
+
+async def test_the_longest_interval_bounds_the_shortest(stand: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=0.2)
+    async with quick_services(stand.settings(), timing=replace(QUICK, min_poll_interval=5.0)) as services:
+        begun = time.monotonic()
+        await services.poller.wait(await start(services), deadline=soon(), max_interval=0.1)
+        assert time.monotonic() - begun < 2
+
+
+async def test_a_running_job_is_logged_now_and_then(
+    services: Services, stand: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    stand.service.add_fault("job_delay", seconds=0.6)
+    poller = JobPoller(services.imm, timing=QUICK, progress_interval=0.1)
+    job = await start(services)
+    await poller.wait(job, deadline=soon(), max_interval=0.3)
+    texts = [record.message for record in caplog.records if "Still running" in record.message]
+    assert len(texts) >= 3
+    assert all(job.task_id in text for text in texts)
 
 
 async def test_throttling_slows_down_and_fails_nothing(services: Services, stand: Any) -> None:
     stand.service.add_fault("throttle", match="IMM:GetTask", times=3, seconds=0.1)
     begun = time.monotonic()
-    status = await services.watcher.wait(await start(services), deadline=soon())
+    status = await services.poller.wait(await start(services), deadline=soon())
     assert status.state == "succeeded"
     assert time.monotonic() - begun > 0.25
     assert stand.requests("IMM:GetTask") == 4
@@ -132,7 +161,7 @@ async def test_throttling_slows_down_and_fails_nothing(services: Services, stand
 async def test_errors_of_the_service_are_waited_out(services: Services, stand: Any) -> None:
     stand.service.add_fault("refuse", match="IMM:GetTask", status=503, times=5)
     stand.service.add_fault("close", match="IMM:GetTask", times=2)
-    status = await services.watcher.wait(await start(services), deadline=soon())
+    status = await services.poller.wait(await start(services), deadline=soon())
     assert status.state == "succeeded"
     assert stand.requests("IMM:GetTask") == 8
 
@@ -140,7 +169,7 @@ async def test_errors_of_the_service_are_waited_out(services: Services, stand: A
 async def test_a_service_that_is_down_for_a_while_is_waited_for(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=0.1)
     job = await start(services)
-    waiting = asyncio.create_task(services.watcher.wait(job, deadline=soon(), ceiling=0.1))
+    waiting = asyncio.create_task(services.poller.wait(job, deadline=soon(), max_interval=0.1))
     await asyncio.sleep(0.03)
     await asyncio.to_thread(stand.service.stop)
     await asyncio.sleep(0.3)
@@ -152,7 +181,7 @@ async def test_a_service_that_is_down_for_a_while_is_waited_for(services: Servic
 async def test_an_outage_until_the_deadline_is_a_timeout(services: Services, stand: Any) -> None:
     stand.service.add_fault("refuse", match="IMM:GetTask", status=500, times=0)
     with pytest.raises(OSSJobTimeoutError):
-        await services.watcher.wait(await start(services), deadline=soon(0.3))
+        await services.poller.wait(await start(services), deadline=soon(0.3))
 
 
 async def test_a_missing_right_ends_waiting_and_is_named(services: Services, stand: Any) -> None:
@@ -160,19 +189,20 @@ async def test_a_missing_right_ends_waiting_and_is_named(services: Services, sta
         "refuse", match="IMM:GetTask", status=403, code="NoPermission", message="no", times=0
     )
     with pytest.raises(OSSServiceError, match="imm:GetTask") as caught:
-        await services.watcher.wait(await start(services), deadline=soon())
+        await services.poller.wait(await start(services), deadline=soon())
     assert caught.value.status == 403
-    assert stand.requests("IMM:GetTask") == module.REFUSALS
+    # Refusals must last for a while, too.
+    assert MAX_REFUSALS <= stand.requests("IMM:GetTask") <= 10
 
 
 async def test_a_right_that_is_missing_for_a_moment_ends_nothing(services: Services, stand: Any) -> None:
     stand.service.add_fault("refuse", match="IMM:GetTask", status=403, code="NoPermission", times=2)
-    assert (await services.watcher.wait(await start(services), deadline=soon())).state == "succeeded"
+    assert (await services.poller.wait(await start(services), deadline=soon())).state == "succeeded"
 
 
 async def test_a_wrong_project_ends_waiting(services: Services) -> None:
-    with pytest.raises(OSSServiceError, match="IMM project does not exist"):
-        await services.watcher.wait(unknown(project="nonsense"), deadline=soon())
+    with pytest.raises(OSSServiceError, match="no such project is there"):
+        await services.poller.wait(unknown(project="nonsense"), deadline=soon())
 
 
 async def test_a_bad_job_does_not_end_the_others(services: Services, stand: Any) -> None:
@@ -188,137 +218,122 @@ async def test_a_bad_job_does_not_end_the_others(services: Services, stand: Any)
         *good,
     ]
     results = await asyncio.gather(
-        *(services.watcher.wait(job, deadline=soon(), ceiling=0.1) for job in jobs), return_exceptions=True
+        *(services.poller.wait(job, deadline=soon(), max_interval=0.1) for job in jobs),
+        return_exceptions=True,
     )
     states = [result.state if isinstance(result, JobStatus) else type(result) for result in results]
     assert states == ["failed", "lost", OSSServiceError, "lost", "succeeded", "succeeded", "succeeded"]
 
 
-async def test_many_jobs_are_swept(services: Services, stand: Any) -> None:
+async def test_many_jobs_are_polled_together(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=0.3, times=0)
     jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(120))))
     results = await asyncio.gather(
-        *(services.watcher.wait(job, deadline=soon(), ceiling=0.2) for job in jobs)
+        *(services.poller.wait(job, deadline=soon(), max_interval=0.2) for job in jobs)
     )
     assert {result.state for result in results} == {"succeeded"}
     assert stand.requests("IMM:ListTasks") >= 2
     assert stand.requests("IMM:ListTasks") + stand.requests("IMM:GetTask") < 60
 
 
-async def test_without_the_right_to_list_each_job_is_asked_for(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
+async def test_without_the_right_to_list_each_job_is_polled(fast: Services, stand: Any) -> None:
     stand.service.add_fault(
         "refuse", match="IMM:ListTasks", status=403, code="NoPermission", message="no", times=0
     )
-    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(25))))
-    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon()) for job in jobs))
+    jobs = list(await asyncio.gather(*(start(fast, f"{number}.mp4") for number in range(25))))
+    results = await asyncio.gather(*(fast.poller.wait(job, deadline=soon()) for job in jobs))
     assert {result.state for result in results} == {"succeeded"}
     assert stand.requests("IMM:ListTasks") == 1
     assert stand.requests("IMM:GetTask") >= 25
 
 
-async def test_a_sweep_that_meets_few_of_its_jobs_gives_way(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
-    mine = await start(services)
-    await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(105)))
+async def test_a_batch_poll_that_finds_few_of_its_jobs_ends(fast: Services, stand: Any) -> None:
+    mine = await start(fast)
+    await asyncio.gather(*(start(fast, f"{number}.mp4") for number in range(105)))
     jobs = [unknown(number) for number in range(25)]
-    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon()) for job in [mine, *jobs]))
+    results = await asyncio.gather(*(fast.poller.wait(job, deadline=soon()) for job in [mine, *jobs]))
     assert [result.state for result in results] == ["succeeded", *["lost"] * 25]
     # One page each time, not all two of them.
     assert stand.requests("IMM:GetTask") >= 25
 
 
-async def test_the_interval_grows_for_all_that_are_swept(services: Services, stand: Any) -> None:
+async def test_the_interval_grows_for_all_jobs_of_a_batch_poll(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=30, times=0)
     jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
-    waits = [services.watcher.wait(job, deadline=soon(4)) for job in jobs]
+    waits = [services.poller.wait(job, deadline=soon(4)) for job in jobs]
     await asyncio.gather(*waits, return_exceptions=True)
-    # 0.05 s, 0.075 s, 0.11 s ...: ten looks in four seconds.
+    # 0.05 s, 0.075 s, 0.11 s ...: ten polls in four seconds.
     assert 3 <= stand.requests("IMM:ListTasks") <= 13
 
 
-async def test_a_newcomer_does_not_wait_for_thousands(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the right to list, all jobs are asked for one by one; one that nobody has looked at first."""
-    monkeypatch.setattr(module, "GRACE", 60.0)
-    monkeypatch.setattr(services.watcher._line, "pace", Pace(150))
+async def test_a_new_job_does_not_wait_for_thousands(stand: Any) -> None:
+    """Without the right to list, all jobs are polled one by one; the one that was not polled yet first."""
     stand.service.add_fault(
         "refuse", match="IMM:ListTasks", status=403, code="NoPermission", message="no", times=0
     )
-    # One round of these takes 2 s, so that there are always some that are overdue.
-    waits = [services.watcher.wait(unknown(n), deadline=soon(60), ceiling=0.5) for n in range(300)]
-    crowd = [asyncio.create_task(wait) for wait in waits]
-    job = await start(services)
-    while (asked := stand.requests("IMM:GetTask")) < 350:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    status = await services.watcher.wait(job, deadline=soon(60))
-    assert status.state == "succeeded"
-    assert stand.requests("IMM:GetTask") - asked < 100
-    for task in crowd:
-        task.cancel()
-    await asyncio.gather(*crowd, return_exceptions=True)
+    timing = replace(QUICK, unknown_task_grace=60.0)
+    async with quick_services(stand.settings(), timing=timing, rate=150.0) as services:
+        # One round of these takes 2 s, so that there are always some that are overdue.
+        waits = [services.poller.wait(unknown(n), deadline=soon(60), max_interval=0.5) for n in range(300)]
+        others = [asyncio.create_task(wait) for wait in waits]
+        job = await start(services)
+        while (asked := stand.requests("IMM:GetTask")) < 350:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        status = await services.poller.wait(job, deadline=soon(60))
+        assert status.state == "succeeded"
+        assert stand.requests("IMM:GetTask") - asked < 100
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
-async def test_a_sweep_outlasts_throttling_and_errors(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
-    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(250))))
+async def test_a_batch_poll_outlasts_throttling_and_errors(fast: Services, stand: Any) -> None:
+    jobs = list(await asyncio.gather(*(start(fast, f"{number}.mp4") for number in range(250))))
     while any(job.status == "Running" for job in stand.service.cloud.table.all()):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     stand.service.add_fault("throttle", match="IMM:ListTasks", every=2, times=2, seconds=0.05)
     stand.service.add_fault("refuse", match="IMM:ListTasks", every=3, times=2, status=503)
-    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon()) for job in jobs))
+    results = await asyncio.gather(*(fast.poller.wait(job, deadline=soon()) for job in jobs))
     assert {result.state for result in results} == {"succeeded"}
-    # The list was not begun anew each time, and nobody was asked for alone but the first few.
+    # The list was not begun anew each time, and no job was polled alone but the first few.
     assert stand.requests("IMM:ListTasks") <= 3 + 4
     assert stand.requests("IMM:GetTask") < 50
 
 
 @pytest.mark.parametrize(("kind", "fields"), [("refuse", {"status": 503}), ("throttle", {"seconds": 0.05})])
-async def test_where_listing_cannot_be_had_jobs_are_asked_for(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch, kind: str, fields: dict[str, Any]
+async def test_where_listing_gives_no_answer_jobs_are_polled(
+    fast: Services, stand: Any, kind: str, fields: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(services.watcher._line, "pace", Pace(1000))
-    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
+    jobs = list(await asyncio.gather(*(start(fast, f"{number}.mp4") for number in range(60))))
     stand.service.add_fault(kind, match="IMM:ListTasks", times=0, **fields)
-    results = await asyncio.gather(*(services.watcher.wait(job, deadline=soon(20)) for job in jobs))
+    results = await asyncio.gather(*(fast.poller.wait(job, deadline=soon(20)) for job in jobs))
     assert {result.state for result in results} == {"succeeded"}
-    assert stand.requests("IMM:ListTasks") == module.PAGE_FAILURES
+    assert stand.requests("IMM:ListTasks") == MAX_PAGE_FAILURES
 
 
-async def test_one_bad_answer_puts_nobody_else_off(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services.watcher, "floor", 5.0)
+async def test_one_bad_answer_delays_no_other_job(stand: Any) -> None:
     stand.service.add_fault("refuse", match="IMM:ListTasks", status=403, code="NoPermission", times=0)
     stand.service.add_fault("refuse", match="IMM:GetTask", status=500, every=7, times=0)
-    jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
-    waits = [services.watcher.wait(job, deadline=soon(4.5)) for job in jobs]
-    results = await asyncio.gather(*waits, return_exceptions=True)
-    # At 20 requests a second they are all asked within 3 s, and the few that got no answer at the deadline.
+    async with quick_services(stand.settings(), timing=replace(QUICK, min_poll_interval=5.0)) as services:
+        jobs = list(await asyncio.gather(*(start(services, f"{number}.mp4") for number in range(60))))
+        waits = [services.poller.wait(job, deadline=soon(4.5)) for job in jobs]
+        results = await asyncio.gather(*waits, return_exceptions=True)
+    # At 20 requests a second they are all polled within 3 s, and the few that got no answer at the deadline.
     assert sum(isinstance(result, JobStatus) for result in results) > 50
 
 
-async def test_credentials_that_cannot_be_had_end_nothing_at_once(
-    services: Services, stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "REFUSED_FOR", 1.0)
+async def test_credentials_that_cannot_be_had_end_nothing_at_once(services: Services) -> None:
     job = await start(services)
-    good, begun = services.imm._credentials, time.monotonic()
+    begun, good = time.monotonic(), services.imm._credentials
 
-    async def credentials() -> Any:
-        if time.monotonic() - begun < 0.4:
+    async def credentials() -> Credentials:
+        if time.monotonic() - begun < 0.15:
             raise OSSConnectionError("no credentials for a moment")
         return await good()
 
-    monkeypatch.setattr(services.imm, "_credentials", credentials)
-    assert (await services.watcher.wait(job, deadline=soon())).state == "succeeded"
+    imm = IMMClient(services.imm._session, str(services.imm._endpoint), credentials)
+    status = await JobPoller(imm, timing=QUICK).wait(job, deadline=soon(), max_interval=0.06)
+    assert status.state == "succeeded"
 
 
 async def test_credentials_that_are_no_good_end_the_wait(services: Services, stand: Any) -> None:
@@ -326,20 +341,23 @@ async def test_credentials_that_are_no_good_end_the_wait(services: Services, sta
     from airflow_provider_oss_async.local.server.signatures import AccessKey
 
     stand.service.cloud.verifier.add(AccessKey("local", "rotated"))
-    with pytest.raises(OSSServiceError, match="Check the access key secret"):
-        await services.watcher.wait(job, deadline=soon())
-    assert stand.requests("IMM:GetTask") == module.REFUSALS
+    with pytest.raises(OSSServiceError, match="Check the AccessKey secret"):
+        await services.poller.wait(job, deadline=soon())
+    # Refusals must last for a while, too.
+    assert MAX_REFUSALS <= stand.requests("IMM:GetTask") <= 10
 
 
-async def test_news_of_a_job_has_it_looked_at(services: Services, stand: Any) -> None:
+async def test_a_message_about_a_job_has_it_polled(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=0.3)
     job = await start(services)
-    waiting = asyncio.create_task(services.watcher.wait(job, deadline=soon(), ceiling=60, floor=60))
+    waiting = asyncio.create_task(
+        services.poller.wait(job, deadline=soon(), max_interval=60, min_interval=60)
+    )
     while not stand.requests("IMM:GetTask"):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.4)
-    services.watcher.nudge(unknown())
-    services.watcher.nudge(job)
+    services.poller.wake(unknown())
+    services.poller.wake(job)
     assert (await waiting).state == "succeeded"
     assert stand.requests("IMM:GetTask") == 2
 
@@ -347,8 +365,8 @@ async def test_news_of_a_job_has_it_looked_at(services: Services, stand: Any) ->
 async def test_two_wait_for_the_same_job(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=0.15)
     job = await start(services)
-    first = asyncio.create_task(services.watcher.wait(job, deadline=soon()))
-    second = asyncio.create_task(services.watcher.wait(job, deadline=soon()))
+    first = asyncio.create_task(services.poller.wait(job, deadline=soon()))
+    second = asyncio.create_task(services.poller.wait(job, deadline=soon()))
     await asyncio.sleep(0.05)
     assert len(runners()) == 1
     first.cancel()
@@ -363,8 +381,8 @@ async def test_the_one_with_the_earlier_deadline_leaves_the_other_waiting(
     stand.service.add_fault("job_delay", seconds=0.3)
     job = await start(services)
     results = await asyncio.gather(
-        services.watcher.wait(job, deadline=soon(0.1)),
-        services.watcher.wait(job, deadline=soon()),
+        services.poller.wait(job, deadline=soon(0.1)),
+        services.poller.wait(job, deadline=soon()),
         return_exceptions=True,
     )
     assert isinstance(results[0], OSSJobTimeoutError)
@@ -374,7 +392,7 @@ async def test_the_one_with_the_earlier_deadline_leaves_the_other_waiting(
 async def test_nothing_is_left_when_nobody_waits(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=5, times=0)
     job = await start(services)
-    waiting = asyncio.create_task(services.watcher.wait(job, deadline=soon()))
+    waiting = asyncio.create_task(services.poller.wait(job, deadline=soon()))
     await asyncio.sleep(0.1)
     assert runners()
     waiting.cancel()
@@ -390,29 +408,29 @@ async def test_nothing_is_left_when_nobody_waits(services: Services, stand: Any)
     assert stand.requests("IMM:GetTask") == asked
     # It starts again for the next one.
     with pytest.raises(OSSJobTimeoutError):
-        await services.watcher.wait(job, deadline=soon(0.1))
+        await services.poller.wait(job, deadline=soon(0.1))
 
 
-async def test_look(services: Services, stand: Any) -> None:
+async def test_poll_once(services: Services, stand: Any) -> None:
     stand.service.add_fault("job_delay", seconds=0.1)
     job = await start(services)
-    assert await services.watcher.look(job) == JobStatus("running")
-    assert await services.watcher.look(unknown()) == JobStatus("running")
-    await services.watcher.wait(job, deadline=soon())
-    assert (await services.watcher.look(job)).state == "succeeded"
+    assert await services.poller.poll_once(job) == JobStatus("running")
+    assert await services.poller.poll_once(unknown()) == JobStatus("running")
+    await services.poller.wait(job, deadline=soon())
+    assert (await services.poller.poll_once(job)).state == "succeeded"
     stand.service.add_fault("throttle", match="IMM:GetTask")
     with pytest.raises(OSSThrottledError):
-        await services.watcher.look(job)
+        await services.poller.poll_once(job)
     stand.service.add_fault("close", match="IMM:GetTask")
     with pytest.raises(OSSUnavailableError):
-        await services.watcher.look(job)
+        await services.poller.poll_once(job)
 
 
-async def test_a_look_at_a_job_that_must_be_known(services: Services, stand: Any) -> None:
-    assert await services.watcher.look(unknown(), time.time()) == JobStatus("running")
+async def test_poll_of_a_job_that_must_be_known(services: Services, stand: Any) -> None:
+    assert await services.poller.poll_once(unknown(), time.time()) == JobStatus("running")
     assert stand.requests("IMM:GetTask") == 1
-    assert await services.watcher.look(unknown(), time.time() - 10) == JobStatus("lost")
-    assert stand.requests("IMM:GetTask") == 1 + module.GRACE_ANSWERS
+    assert await services.poller.poll_once(unknown(), time.time() - 10) == JobStatus("lost")
+    assert stand.requests("IMM:GetTask") == 1 + GRACE_ANSWERS
 
 
 @pytest.mark.parametrize(

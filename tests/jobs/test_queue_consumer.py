@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_oss_async.hooks.services import open_services
-from airflow_provider_oss_async.jobs import queue_consumer as module
 from airflow_provider_oss_async.local.server.broker import Message, Queue
+from tests.support.services import quick_services
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_provider_oss_async.hooks.services import Services
-    from airflow_provider_oss_async.jobs.queue_consumer import Mailbox
-
-pytestmark = pytest.mark.usefixtures("quick")
+    from airflow_provider_oss_async.jobs.queue_consumer import QueueConsumer
+    from airflow_provider_oss_async.jobs.services import Services
 
 
 @pytest.fixture
@@ -32,14 +29,14 @@ def queue(stand: Any) -> Queue:
 
 @pytest.fixture
 async def services(stand: Any, queue: Queue) -> AsyncIterator[Services]:
-    async with open_services(stand.settings({"smq_queue": "q"})) as opened:
+    async with quick_services(stand.settings({"smq_queue": "q"})) as opened:
         yield opened
 
 
 @pytest.fixture
-def mailbox(services: Services) -> Mailbox:
-    assert services.mailbox is not None
-    return services.mailbox
+def consumer(services: Services) -> QueueConsumer:
+    assert services.queue_consumer is not None
+    return services.queue_consumer
 
 
 @pytest.fixture
@@ -54,16 +51,22 @@ def about(task_id: str) -> str:
     return json.dumps({"TaskId": task_id, "TaskType": "MediaConvert", "Status": "Succeeded"})
 
 
-async def hear(mailbox: Mailbox, publish: Any, task_id: str) -> None:
+async def receive(consumer: QueueConsumer, publish: Any, task_id: str) -> None:
     """Publish a message and read it."""
-    news = asyncio.Event()
-    with mailbox.reading(task_id, news.set):
+    arrived = asyncio.Event()
+    with consumer.subscribed(task_id, arrived.set):
         publish(about(task_id))
-        await asyncio.wait_for(news.wait(), 10)
+        await asyncio.wait_for(arrived.wait(), 10)
 
 
-def consumers() -> list[asyncio.Task[Any]]:
-    return [task for task in asyncio.all_tasks() if task.get_name() == "oss-async-mailbox"]
+def counts(queue: Queue) -> tuple[int, int]:
+    """How many messages can be received, and how many have been and are hidden."""
+    queue._make_visible()
+    return len(queue._ready), len(queue._by_handle)
+
+
+def receivers() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == "oss-async-queue-receiver"]
 
 
 async def until(condition: Any) -> None:
@@ -72,33 +75,33 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_message_is_deleted_when_its_reader_is_done(
-    mailbox: Mailbox, queue: Queue, publish: Any
+async def test_a_message_is_deleted_when_its_subscriber_is_done(
+    consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
-    await hear(mailbox, publish, "T-1")
+    await receive(consumer, publish, "T-1")
     # Received, and still there: the task has not got the outcome yet.
-    assert queue.counts() == (0, 1)
-    await mailbox.delete("T-1")
-    assert queue.counts() == (0, 0)
-    await mailbox.delete("T-1")
+    assert counts(queue) == (0, 1)
+    await consumer.delete("T-1")
+    assert counts(queue) == (0, 0)
+    await consumer.delete("T-1")
 
 
-async def test_a_reader_that_is_broken_off_leaves_its_message(
-    mailbox: Mailbox, queue: Queue, publish: Any
+async def test_a_subscriber_that_is_cancelled_leaves_its_message(
+    consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
-    await hear(mailbox, publish, "T-1")
-    await until(lambda: queue.counts() == (1, 0))
+    await receive(consumer, publish, "T-1")
+    await until(lambda: counts(queue) == (1, 0))
     # The next one gets it.
     again = asyncio.Event()
-    with mailbox.reading("T-1", again.set):
+    with consumer.subscribed("T-1", again.set):
         await asyncio.wait_for(again.wait(), 10)
-    await mailbox.delete("T-1")
-    assert queue.counts() == (0, 0)
+    await consumer.delete("T-1")
+    assert counts(queue) == (0, 0)
 
 
-async def test_one_batch_of_all_sorts(mailbox: Mailbox, queue: Queue, publish: Any) -> None:
+async def test_one_batch_of_all_kinds(consumer: QueueConsumer, queue: Queue, publish: Any) -> None:
     """Foreign and broken messages lose none of those that are wanted, plain or in base64."""
-    heard: list[str] = []
+    received: list[str] = []
     bodies = [
         "not JSON",
         about("T-1"),
@@ -112,56 +115,56 @@ async def test_one_batch_of_all_sorts(mailbox: Mailbox, queue: Queue, publish: A
         publish(body)
     with ExitStack() as stack:
         for name in ("T-1", "T-2", "T-3"):
-            stack.enter_context(mailbox.reading(name, lambda name=name: heard.append(name)))
-        await until(lambda: {"T-1", "T-2", "T-3"} <= set(heard))
+            stack.enter_context(consumer.subscribed(name, lambda name=name: received.append(name)))
+        await until(lambda: {"T-1", "T-2", "T-3"} <= set(received))
     for name in ("T-1", "T-2", "T-3"):
-        await mailbox.delete(name)
-    ready, hidden = queue.counts()
+        await consumer.delete(name)
+    ready, hidden = counts(queue)
     assert ready + hidden == 4
 
 
-async def test_a_message_for_others_is_left_a_few_times(
-    mailbox: Mailbox, queue: Queue, publish: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LEFT_FOR_OTHERS", 3)
+async def test_a_message_for_others_is_left_a_few_times(stand: Any, queue: Queue, publish: Any) -> None:
     queue.visibility = 0.1
     publish(about("of-others"))
     publish("foreign")
-    with mailbox.reading("T-1", lambda: None):
-        await until(lambda: sum(queue.counts()) == 1)
-        # What is no completion message is nobody's to delete.
-        await asyncio.sleep(0.6)
-        assert sum(queue.counts()) == 1
+    settings = stand.settings({"smq_queue": "q"})
+    async with quick_services(settings, consumer={"max_receptions": 3}) as services:
+        assert services.queue_consumer is not None
+        with services.queue_consumer.subscribed("T-1", lambda: None):
+            await until(lambda: sum(counts(queue)) == 1)
+            # What is no completion message is nobody's to delete.
+            await asyncio.sleep(0.6)
+            assert sum(counts(queue)) == 1
 
 
 async def test_a_message_that_comes_twice_is_deleted_twice(
-    stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
-    with mailbox.reading("T-2", lambda: None):
-        await hear(mailbox, publish, "T-1")
-        await mailbox.delete("T-1")
+    with consumer.subscribed("T-2", lambda: None):
+        await receive(consumer, publish, "T-1")
+        await consumer.delete("T-1")
         publish(about("T-1"))
         deletions = stand.requests("SMQ:BatchDeleteMessage")
         await until(lambda: stand.requests("SMQ:BatchDeleteMessage") > deletions)
-        await until(lambda: queue.counts() == (0, 0))
+        await until(lambda: counts(queue) == (0, 0))
 
 
-async def test_all_readers_of_a_loop_share_one_consumer(
-    stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
+async def test_all_subscribers_of_a_loop_share_one_receiver(
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
-    async def read(box: Mailbox | None, name: str) -> None:
+    async def read(box: QueueConsumer | None, name: str) -> None:
         assert box is not None
-        news = asyncio.Event()
-        with box.reading(name, news.set):
-            await asyncio.wait_for(news.wait(), 20)
+        arrived = asyncio.Event()
+        with box.subscribed(name, arrived.set):
+            await asyncio.wait_for(arrived.wait(), 20)
         await box.delete(name)
 
-    async with open_services(stand.settings({"smq_queue": "q"}, conn_id="other")) as other:
-        first = asyncio.create_task(read(other.mailbox, "T-0"))
+    async with quick_services(stand.settings({"smq_queue": "q"}, conn_id="other")) as other:
+        first = asyncio.create_task(read(other.queue_consumer, "T-0"))
         await asyncio.sleep(0)
-        tasks = [asyncio.create_task(read(mailbox, f"T-{number}")) for number in range(1, 40)]
+        tasks = [asyncio.create_task(read(consumer, f"T-{number}")) for number in range(1, 40)]
         await asyncio.sleep(0)
-        assert len(consumers()) == 1
+        assert len(receivers()) == 1
         for number in range(20):
             publish(about(f"T-{number}"))
         await asyncio.gather(first, *tasks[:19])
@@ -169,58 +172,61 @@ async def test_all_readers_of_a_loop_share_one_consumer(
     for number in range(20, 40):
         publish(about(f"T-{number}"))
     await asyncio.gather(*tasks)
-    await until(lambda: not consumers())
+    await until(lambda: not receivers())
     # 16 to a request.
     assert stand.requests("SMQ:BatchDeleteMessage") < 20
-    assert queue.counts() == (0, 0)
+    assert counts(queue) == (0, 0)
 
 
 async def test_trouble_with_the_queue_is_waited_out(
-    stand: Any, mailbox: Mailbox, publish: Any, caplog: pytest.LogCaptureFixture
+    stand: Any, consumer: QueueConsumer, publish: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand.service.add_fault("refuse", match="SMQ:BatchReceiveMessage", status=503)
     stand.service.add_fault("throttle", match="SMQ:BatchReceiveMessage", seconds=0.05)
     stand.service.add_fault("close", match="SMQ:BatchReceiveMessage")
-    news = asyncio.Event()
+    arrived = asyncio.Event()
     publish(about("T-1"))
-    with mailbox.reading("T-1", news.set):
-        await asyncio.wait_for(news.wait(), 10)
+    with consumer.subscribed("T-1", arrived.set):
+        await asyncio.wait_for(arrived.wait(), 10)
     assert stand.requests("SMQ:BatchReceiveMessage") >= 4
     assert [record.levelname for record in caplog.records if "q" in record.message].count("WARNING") == 1
 
 
 async def test_a_queue_that_is_not_there_ends_nothing(stand: Any, caplog: pytest.LogCaptureFixture) -> None:
-    async with open_services(stand.settings({"smq_queue": "none"})) as services:
-        assert services.mailbox is not None
-        with services.mailbox.reading("T-1", lambda: None):
-            await until(lambda: "no such queue" in caplog.text)
-            assert len(consumers()) == 1
+    async with quick_services(stand.settings({"smq_queue": "none"})) as services:
+        assert services.queue_consumer is not None
+        with services.queue_consumer.subscribed("T-1", lambda: None):
+            await until(lambda: "Check queue and topic" in caplog.text)
+            assert len(receivers()) == 1
 
 
 async def test_a_deletion_that_fails_ends_nothing(
-    stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
     stand.service.add_fault("refuse", match="SMQ:BatchDeleteMessage", status=500)
-    with mailbox.reading("T-2", lambda: None):
-        await hear(mailbox, publish, "T-1")
-        await mailbox.delete("T-1")
+    with consumer.subscribed("T-2", lambda: None):
+        await receive(consumer, publish, "T-1")
+        await consumer.delete("T-1")
         # It comes again, and is deleted then.
-        await until(lambda: queue.counts() == (0, 0))
+        await until(lambda: counts(queue) == (0, 0))
 
 
 async def test_a_deletion_while_another_is_under_way(
-    stand: Any, mailbox: Mailbox, queue: Queue, publish: Any
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
     queue.visibility = 30
     stand.service.add_fault("delay", match="SMQ:BatchDeleteMessage", seconds=0.3)
-    heard: set[str] = set()
-    with mailbox.reading("T-1", lambda: heard.add("T-1")), mailbox.reading("T-2", lambda: heard.add("T-2")):
+    received: set[str] = set()
+    with (
+        consumer.subscribed("T-1", lambda: received.add("T-1")),
+        consumer.subscribed("T-2", lambda: received.add("T-2")),
+    ):
         publish(about("T-1"))
         publish(about("T-2"))
-        await until(lambda: len(heard) == 2)
-        first = asyncio.create_task(mailbox.delete("T-1"))
+        await until(lambda: len(received) == 2)
+        first = asyncio.create_task(consumer.delete("T-1"))
         while not stand.requests("SMQ:BatchDeleteMessage"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await mailbox.delete("T-2")
+        await consumer.delete("T-2")
         await first
-    assert queue.counts() == (0, 0)
+    assert counts(queue) == (0, 0)

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import pickle
 import socket
+import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_oss_async.clients.retry import Backoff
 from airflow_provider_oss_async.exceptions import (
     OSSSubmitNotSentError,
     OSSSubmitRefusedError,
@@ -15,7 +18,7 @@ from airflow_provider_oss_async.exceptions import (
     ProcessError,
 )
 from airflow_provider_oss_async.hooks.services import open_services
-from airflow_provider_oss_async.jobs.submission import ATTEMPTS, Submission, instruct, submit
+from airflow_provider_oss_async.jobs.submission import ATTEMPTS, JobRequest, build_request, submit
 from airflow_provider_oss_async.process import (
     DecodeBlindWatermark,
     DocumentConvert,
@@ -30,21 +33,23 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.jobs.job import OSSJob
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 SOURCE = ObjectURI("media", "in.mov")
 TARGET = ObjectURI("media", "out.mp4")
 ANSWER = '{"EventId": "E", "RequestId": "R", "TaskId": "MediaConvert-1"}'
 
 
-def request(source: ObjectURI = SOURCE) -> Submission:
-    return instruct(VideoConvert(container="mp4"), source, TARGET)
+def request(source: ObjectURI = SOURCE) -> JobRequest:
+    return build_request(VideoConvert(container="mp4"), source, TARGET)
 
 
-async def send(settings: Any, submission: Submission | None = None, timeout: float = 5.0) -> OSSJob:
+async def send(
+    settings: Any,
+    submission: JobRequest | None = None,
+    timeout: float = 5.0,
+    backoff: Backoff = Backoff(0.01, 0.04, 2.0),
+) -> OSSJob:
     async with open_services(settings) as services:
-        await services.ready()
-        return await submit(services.oss, submission or request(), timeout=timeout)
+        return await submit(services.oss, submission or request(), timeout=timeout, backoff=backoff)
 
 
 @asynccontextmanager
@@ -81,7 +86,7 @@ def http(status: str, body: str, content_type: str = "application/json") -> byte
 
 
 async def test_an_accepted_job_is_known_by_all_its_ids(stand: Any) -> None:
-    submission = Submission(SOURCE, request().process, "MediaConvert", "cn-hangzhou", "local-project")
+    submission = replace(request(), region="cn-hangzhou", imm_project="local-project")
     job = await send(stand.settings(), submission)
     (accepted,) = stand.accepted()
     assert (job.task_id, job.source, job.target) == (
@@ -150,33 +155,31 @@ async def test_the_detail_code_of_a_refusal_is_kept(stand: Any) -> None:
     assert len(asked) == 1
 
 
-async def test_a_refused_connection_is_tried_again_and_again_but_not_for_ever(
-    stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses: list[float] = []
-    sleep = asyncio.sleep
-
-    async def note(seconds: float) -> None:
-        pauses.append(seconds)
-        await sleep(0)
-
-    monkeypatch.setattr("airflow_provider_oss_async.jobs.submission.asyncio.sleep", note)
+async def test_a_refused_connection_is_tried_again_but_not_for_ever(stand: Any) -> None:
+    attempts: list[float] = []
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # not listening: a connection is refused
-        with pytest.raises(OSSSubmitNotSentError, match="nothing was submitted") as caught:
-            await send(stand.settings(host=f"http://127.0.0.1:{taken.getsockname()[1]}"))
+        settings = stand.settings(host=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        async with open_services(settings) as services:
+            with pytest.raises(OSSSubmitNotSentError, match="nothing was submitted") as caught:
+                await submit(
+                    services.oss,
+                    request(),
+                    backoff=Backoff(0.05, 0.2, 2.0),
+                    before_attempt=lambda: attempts.append(time.monotonic()),
+                )
     assert caught.value.status is None
-    assert len([pause for pause in pauses if pause]) == ATTEMPTS - 1
+    assert len(attempts) == ATTEMPTS
+    gaps = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
+    # 0.05, 0.1, 0.2 s, each times 0.5 to 1.5.
+    assert all(gap > least for gap, least in zip(gaps, (0.025, 0.05, 0.1), strict=True))
     assert stand.accepted() == []
 
 
-async def test_a_service_that_comes_up_again_gets_the_job_once(
-    stand: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_oss_async.jobs.submission.BACK_OFF", 0.2)
+async def test_a_service_that_comes_up_again_gets_the_job_once(stand: Any) -> None:
     settings = stand.settings()
     stand.service.stop()
-    sending = asyncio.create_task(send(settings))
+    sending = asyncio.create_task(send(settings, backoff=Backoff(0.5, 5.0, 2.0)))
     await asyncio.sleep(0.05)
     await asyncio.to_thread(stand.restart)
     job = await sending
@@ -216,7 +219,7 @@ async def test_a_lost_answer_is_uncertain_and_the_job_is_accepted_once(stand: An
 @pytest.mark.parametrize("status", [500, 502, 503])
 async def test_an_error_of_the_service_is_uncertain_and_not_repeated(stand: Any, status: int) -> None:
     stand.service.add_fault("refuse", match="OSS:AsyncProcessObject", status=status, code="InternalError")
-    with pytest.raises(OSSSubmitUncertainError, match="may be running all the same") as caught:
+    with pytest.raises(OSSSubmitUncertainError, match="The job may be running") as caught:
         await send(stand.settings())
     assert caught.value.status == status
     assert stand.requests("OSS:AsyncProcessObject") == 1
@@ -313,7 +316,9 @@ async def test_no_error_shows_a_secret(stand: Any) -> None:
 async def test_hostile_names_arrive_as_they_are(stand: Any, key: str) -> None:
     stand.put(key)
     target = ObjectURI("media", f"out/{key}.mp4")
-    await send(stand.settings(), instruct(VideoConvert(container="mp4"), ObjectURI("media", key), target))
+    await send(
+        stand.settings(), build_request(VideoConvert(container="mp4"), ObjectURI("media", key), target)
+    )
     (accepted,) = stand.accepted()
     assert accepted["source"] == f"oss://media/{key}"
     process = parse_process(accepted["process"])
@@ -323,7 +328,7 @@ async def test_hostile_names_arrive_as_they_are(stand: Any, key: str) -> None:
 
 
 PLAIN = "video/convert,f_mp4"
-COMPLETE = instruct(PLAIN, SOURCE, TARGET, "done").process.encode()
+COMPLETE = build_request(PLAIN, SOURCE, TARGET, "done").process.encode()
 
 
 @pytest.mark.parametrize(
@@ -341,10 +346,10 @@ COMPLETE = instruct(PLAIN, SOURCE, TARGET, "done").process.encode()
         ("style/::h264-mp4-720p", TARGET, "", "MediaConvert", "MediaConvert"),
     ],
 )
-def test_instruct_takes_every_form(
+def test_build_request_takes_every_form(
     process: Any, target: ObjectURI | None, topic: str, task_type: str, expected_type: str
 ) -> None:
-    submission = instruct(process, SOURCE, target, topic, task_type)
+    submission = build_request(process, SOURCE, target, topic, task_type)
     assert submission.task_type == expected_type
     again = parse_process(submission.process.encode())
     if expected_type == "DecodeBlindWatermark":
@@ -356,8 +361,8 @@ def test_instruct_takes_every_form(
         assert again.saveas.key == "out.mp4"
 
 
-def test_instruct_keeps_the_order_and_the_unknown_keys_of_a_string() -> None:
-    submission = instruct("video/convert,zz_9,vcodec_h264,f_mp4", SOURCE, TARGET, "done")
+def test_build_request_keeps_the_order_and_the_unknown_keys_of_a_string() -> None:
+    submission = build_request("video/convert,zz_9,vcodec_h264,f_mp4", SOURCE, TARGET, "done")
     assert submission.process.params == (("zz", "9"), ("vcodec", "h264"), ("f", "mp4"))
     assert submission.process.topic == "done"
 
@@ -378,11 +383,11 @@ def test_instruct_keeps_the_order_and_the_unknown_keys_of_a_string() -> None:
         (PLAIN, ObjectURI("media", "out/"), "", "", "ends in /"),
     ],
 )
-def test_instruct_refuses(
+def test_build_request_refuses(
     process: Any, target: ObjectURI | None, topic: str, task_type: str, part: str
 ) -> None:
     with pytest.raises(ProcessError) as caught:
-        instruct(process, SOURCE, target, topic, task_type)
+        build_request(process, SOURCE, target, topic, task_type)
     assert part in str(caught.value)
 
 
@@ -391,10 +396,10 @@ def test_the_fingerprint_is_of_what_is_asked() -> None:
     assert base.fingerprint == request().fingerprint
     others = [
         request(ObjectURI("media", "other.mov")),
-        instruct(VideoConvert(container="mov"), SOURCE, TARGET),
-        instruct(VideoConvert(container="mp4"), SOURCE, ObjectURI("media", "o.mp4")),
-        instruct(VideoConvert(container="mp4"), SOURCE, TARGET, "topic"),
-        Submission(SOURCE, base.process, base.task_type, "cn-shanghai"),
+        build_request(VideoConvert(container="mov"), SOURCE, TARGET),
+        build_request(VideoConvert(container="mp4"), SOURCE, ObjectURI("media", "o.mp4")),
+        build_request(VideoConvert(container="mp4"), SOURCE, TARGET, "topic"),
+        replace(base, region="cn-shanghai"),
     ]
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 6
-    assert Submission(SOURCE, base.process, base.task_type, imm_project="p").fingerprint == base.fingerprint
+    assert replace(base, imm_project="p").fingerprint == base.fingerprint

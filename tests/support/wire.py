@@ -121,7 +121,7 @@ class Wire:
     async def arrived(self, count: int = 1, seconds: float = 10.0) -> None:
         """Wait until so many requests have come."""
         async with asyncio.timeout(seconds):
-            while len(self.requests) < count:
+            while len(self.requests) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     def __enter__(self) -> Wire:

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_oss_async.clients.oss import ObjectState
+from airflow_provider_oss_async.exceptions import OSSAsyncError
+from airflow_provider_oss_async.jobs.job import OSSJob
+from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+
+JOB = OSSJob("MediaConvert-1", "MediaConvert", "oss://media/in.mov")
+
+
+@pytest.mark.parametrize("baseline", [None, ObjectState("etag", 12.0, "v1", 7)])
+@pytest.mark.parametrize("interval", [None, 30.0])
+def test_it_travels_as_json(baseline: ObjectState | None, interval: float | None) -> None:
+    before = WaitSpecification(JOB, "object", 1764000000.5, interval, baseline)
+    stored = json.loads(json.dumps(before.to_dict()))
+    assert stored["version"] == 1
+    assert WaitSpecification.from_dict(stored) == before
+
+
+@pytest.mark.parametrize("version", [None, 0, 2, "1"])
+def test_another_version_is_refused_and_the_job_is_named(version: Any) -> None:
+    stored = {**WaitSpecification(JOB, "imm", 1.0).to_dict(), "version": version}
+    with pytest.raises(OSSAsyncError, match="same release on workers and triggerers") as caught:
+        WaitSpecification.from_dict(stored)
+    assert "MediaConvert-1" in str(caught.value)

@@ -128,7 +128,14 @@ def test_sheets(
 
 
 def test_tiles_lie_in_the_order_of_the_frames(scenes: Path, tmp_path: Path) -> None:
-    given = {"tile_width": 32, "tile_height": 32, "columns": 2, "rows": 2, "padding": 4, "margin": 6}
+    given: dict[str, Any] = {
+        "tile_width": 32,
+        "tile_height": 32,
+        "columns": 2,
+        "rows": 2,
+        "padding": 4,
+        "margin": 6,
+    }
     (sheet,) = taken(VideoSprite(format="png", sampling="key", **given), scenes, tmp_path / "sheet")
     frames = taken(
         VideoSnapshots(format="png", sampling="key", width=32, height=32), scenes, tmp_path / "frames"
@@ -167,7 +174,7 @@ def test_animations(
     with Image.open(file.path) as picture:
         assert picture.format == form.upper()
         assert picture.size == (80, 45)
-        assert picture.n_frames == frames
+        assert getattr(picture, "n_frames", 1) == frames
         assert picture.info["loop"] == 0
         picture.seek(1)
         picture.load()

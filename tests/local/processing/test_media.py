@@ -166,7 +166,7 @@ def test_a_turned_source_is_seen_as_it_is_displayed(clips: Clips, tmp_path: Path
     assert wide(done(spec, turned, tmp_path)) == (90, 160)
 
 
-LOWER = {
+LOWER: dict[str, tuple[dict[str, Any], str]] = {
     "frame_rate": ({"frame_rate": 50}, "frame_rate_if_lower"),
     "size": ({"width": 640, "height": 360}, "size_if_smaller"),
     "video_bitrate": ({"video_bitrate": 5_000_000}, "video_bitrate_if_lower"),
@@ -180,7 +180,8 @@ def test_what_to_do_with_a_source_that_is_below_the_target(
     what: str, policy: str, clips: Clips, tmp_path: Path
 ) -> None:
     given, name = LOWER[what]
-    spec = VideoConvert(container="mp4", video_codec="h264", audio_codec="aac", **given, **{name: policy})
+    arguments: dict[str, Any] = {**given, name: policy}
+    spec = VideoConvert(container="mp4", video_codec="h264", audio_codec="aac", **arguments)
     if policy == "fail":
         error = failure(spec, clips["wide.mp4"], tmp_path)
         assert error.code == "InvalidArgument"
@@ -205,7 +206,11 @@ def test_what_to_do_with_a_source_that_is_below_the_target(
 
 
 def test_a_source_above_the_target_is_always_brought_down(clips: Clips, tmp_path: Path) -> None:
-    policies = {"frame_rate_if_lower": "fail", "size_if_smaller": "fail", "audio_bitrate_if_lower": "fail"}
+    policies: dict[str, Any] = {
+        "frame_rate_if_lower": "fail",
+        "size_if_smaller": "fail",
+        "audio_bitrate_if_lower": "fail",
+    }
     spec = VideoConvert(
         container="mp4",
         video_codec="h264",
@@ -243,6 +248,7 @@ def test_pixel_format(codec: str, pixels: str, container: str, clips: Clips, tmp
 
 def test_quality_rate_control_and_keyframes(clips: Clips, tmp_path: Path) -> None:
     sizes = []
+    more: dict[str, Any]
     for crf, more in ((20, {}), (45, {}), (20, {"max_bitrate": 60_000, "buffer_size": 60_000})):
         spec = VideoConvert(
             container="mp4", video_codec="h264", crf=crf, keyframe_interval=10, no_audio=True, **more
@@ -574,7 +580,7 @@ def test_audio_that_ends_before_the_cut_is_left_out(clips: Clips, tmp_path: Path
     assert "Nothing is left" in error.message
 
 
-EXPECTED = {"codec": "h264", "start": 0.0, "end": 2.0, "size": (320, 180), "fps": 25.0}
+EXPECTED: dict[str, Any] = {"codec": "h264", "start": 0.0, "end": 2.0, "size": (320, 180), "fps": 25.0}
 
 
 @pytest.mark.parametrize(

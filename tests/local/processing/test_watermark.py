@@ -74,8 +74,8 @@ def test_it_survives_jpeg(strength: str, quality: int, photo: Path, tmp_path: Pa
 )
 def test_the_format_is_kept(form: str, mode: str, photo: Path, tmp_path: Path) -> None:
     source, marked = tmp_path / "source", tmp_path / "marked"
-    with Image.open(photo) as picture:
-        picture = picture.convert(mode)
+    with Image.open(photo) as opened:
+        picture = opened.convert(mode)
         if mode == "RGBA":
             picture.putalpha(Image.linear_gradient("L").resize(picture.size))
         picture.save(source, format=form)

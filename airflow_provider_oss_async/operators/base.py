@@ -607,7 +607,8 @@ def _source_text(source: Any) -> Any:
     if isinstance(outputs, list) and outputs:
         raise ProcessError(
             f"source is a result with {len(outputs)} outputs: map the task over them with "
-            ".partial(...).expand(source=task.output['outputs'])"
+            ".partial(...).expand(source=outputs(task.output)), where outputs is a @task that returns "
+            "result['outputs']"
         )
     raise ProcessError("source is a result without outputs: the task before must write exactly one object")
 

@@ -4,11 +4,11 @@ Run ``python tests/benchmarks/triggerer.py [--jobs 1000] [--seconds S] [--interv
 It makes a temporary Airflow with SQLite, a DAG with one mapped task, and a run of it whose task instances
 are deferred, with their rows in the table of triggers, as a worker would have left them. Then it starts
 ``airflow triggerer`` against the server of ``counting_server.py``, lets it load the triggers, has all jobs
-end evenly over a while, and looks at what became of the task instances. This is done three times:
+end evenly over a while, and reads the states of the task instances. This is done three times:
 
 - events: our trigger's event has the task instance scheduled again, to be resumed on a worker;
 - ended: our trigger ends the task by itself (``end_from_trigger``);
-- control: a trigger that sleeps until the same moments and asks nobody. It shows what Airflow itself costs.
+- control: a trigger that sleeps until the same moments and sends no request: the cost of Airflow itself.
 
 - CPU: of each of the triggerer's two processes while the jobs end, as a share of one core. The runner holds
   the triggers' event loop, the supervisor the database.
@@ -108,15 +108,17 @@ def defer(kind: str, jobs: list[Any], ends: list[float], interval: float) -> Non
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import select
 
-    from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
     from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
 
     def trigger(number: int) -> Trigger:
         if kind == "control":
             return Trigger("control.Control", {"until": ends[number]})
-        following = Following(jobs[number], "imm", time.time() + 86400, interval).to_dict()
+        spec = WaitSpecification(jobs[number], "imm", time.time() + 86400, interval)
         return Trigger.from_object(
-            OSSAsyncTaskTrigger(following=following, oss_conn_id="bench", end_from_trigger=kind == "ended")
+            OSSAsyncTaskTrigger(
+                wait_specification=spec.to_dict(), oss_conn_id="bench", end_from_trigger=kind == "ended"
+            )
         )
 
     with create_session() as session:
@@ -179,7 +181,7 @@ class Watched:
         times = self._process.cpu_times()
         return float(times.user + times.system)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         self.rss = max(self.rss, self._process.memory_info().rss)
 
     def used(self) -> float:
@@ -192,7 +194,7 @@ def query(database: Path, text: str, *values: Any) -> list[Any]:
 
 
 def run(kind: str, home: Path, options: argparse.Namespace) -> dict[str, str]:
-    """Have one lot of tasks wait, and return what to print."""
+    """Have the tasks wait with one kind of trigger, and return what to print."""
     epoch = time.time()
     jobs = list(make_jobs(options.jobs, epoch))
     log, database = home / f"{kind}.log", home / "airflow.db"
@@ -217,7 +219,7 @@ def run(kind: str, home: Path, options: argparse.Namespace) -> dict[str, str]:
             while time.time() < until:
                 time.sleep(1)
                 for watched in both.values():
-                    watched.look()
+                    watched.sample()
             elapsed = time.time() - began
             used = {name: watched.used() / elapsed for name, watched in both.items()}
             while time.time() < until + options.interval + 30:
@@ -268,7 +270,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1000, help="number of deferred tasks")
     parser.add_argument("--seconds", type=float, default=60.0, help="time over which the jobs end")
-    parser.add_argument("--interval", type=float, default=10.0, help="seconds between two looks at a job")
+    parser.add_argument("--interval", type=float, default=10.0, help="seconds between two polls of a job")
     parser.add_argument("--kinds", default=",".join(KINDS), help="what to run")
     parser.add_argument("--keep-logs", type=Path, help="folder to copy the triggerer's logs to")
     options = parser.parse_args()

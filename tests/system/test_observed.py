@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import Context
 
-from tests.system.live_airflow import running
+from tests.system.live_airflow import running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,61 +50,65 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveAirflow]:
 TASKS = ("deferred", "without_xcom", "deferred_without_xcom", "asked_to_end_in_triggerer")
 
 
-class TestLineage:
-    NAMES = (
-        "0",
-        "1",
-        "deferred",
-        "without_xcom",
-        "deferred_without_xcom",
-        "failing",
-        "asked_to_end_in_triggerer",
-    )
+@pytest.fixture(scope="module")
+def lineage(observed: LiveAirflow) -> Finished:
+    observed.put(*(f"lineage/{name}.wav" for name in ("0", "1", "failing", *TASKS)))
+    failure = {"kind": "job_fail", "match": "oss://media/lineage/failing.wav", "code": "InvalidMedia"}
+    observed.faults("POST", failure)
+    return observed.run("lineage")
 
-    @pytest.fixture(scope="class")
-    def finished(self, observed: LiveAirflow) -> Finished:
-        observed.put(*(f"lineage/{name}.wav" for name in self.NAMES))
-        observed.faults(
-            "POST", {"kind": "job_fail", "match": "oss://media/lineage/failing.wav", "code": "Odd"}
-        )
-        return observed.run("lineage")
 
-    @pytest.fixture(scope="class")
-    def events(self, observed: LiveAirflow, finished: Finished) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (observed.root / "lineage.jsonl").read_text().splitlines()]
+@pytest.fixture(scope="module")
+def events(observed: LiveAirflow, lineage: Finished) -> list[dict[str, Any]]:
+    """What the provider has sent of the ends of tasks."""
 
-    @staticmethod
-    def datasets(events: list[dict[str, Any]], task_id: str, index: int = -1) -> Any:
-        """The type of the last event of a task, and the names of its inputs and outputs."""
-        found = [
+    def ends() -> list[dict[str, Any]]:
+        lines = (observed.root / "lineage.jsonl").read_text().splitlines()
+        found = [json.loads(line) for line in lines]
+        return [
             event
-            for event in events
-            if event["job"]["name"] == f"lineage.{task_id}"
-            and event["eventType"] in ("COMPLETE", "FAIL")
-            and event["run"]["facets"]["airflow"]["taskInstance"].get("map_index", -1) == index
+            for event in found
+            if event["job"]["name"].startswith("lineage.") and event["eventType"] in ("COMPLETE", "FAIL")
         ]
-        assert len(found) == 1, found
-        (event,) = found
-        names = [[f"{d['namespace']}/{d['name']}" for d in event[kind]] for kind in ("inputs", "outputs")]
-        return event["eventType"], *names
 
-    @pytest.mark.parametrize("task_id", TASKS)
-    def test_datasets(self, events: list[dict[str, Any]], task_id: str) -> None:
-        source, output = f"oss://media/lineage/{task_id}.wav", f"oss://media/lineage/{task_id}.mp3"
-        assert self.datasets(events, task_id) == ("COMPLETE", [source], [output])
+    wait_until(lambda: len(ends()) >= len(lineage.instances), "the events of all tasks", limit=60)
+    return ends()
 
-    @pytest.mark.parametrize("index", [0, 1])
-    def test_each_mapped_task_reports_its_own(self, events: list[dict[str, Any]], index: int) -> None:
-        source, output = f"oss://media/lineage/{index}.wav", f"oss://media/lineage/{index}.mp3"
-        assert self.datasets(events, "mapped", index) == ("COMPLETE", [source], [output])
 
-    def test_a_failure_reports_the_input(self, events: list[dict[str, Any]]) -> None:
-        assert self.datasets(events, "failing") == ("FAIL", ["oss://media/lineage/failing.wav"], [])
-        assert self.datasets(events, "mapped", 2) == ("FAIL", ["oss://media/lineage/missing.wav"], [])
+def datasets(events: list[dict[str, Any]], task_id: str, index: int = -1) -> Any:
+    """The type of a task's last event, and the names of its inputs and outputs."""
+    found = [
+        event
+        for event in events
+        if event["job"]["name"] == f"lineage.{task_id}"
+        and event["run"]["facets"]["airflow"]["taskInstance"].get("map_index", -1) == index
+    ]
+    assert len(found) == 1, found
+    (event,) = found
+    names = [[f"{d['namespace']}/{d['name']}" for d in event[kind]] for kind in ("inputs", "outputs")]
+    return event["eventType"], *names
 
-    def test_with_listeners_a_task_ends_on_a_worker(self, observed: LiveAirflow, finished: Finished) -> None:
-        assert finished["asked_to_end_in_triggerer"]["state"] == "success"
-        assert observed.proxy.seen["begin", "lineage/asked_to_end_in_triggerer.wav"] == 2
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_a_task_reports_its_datasets(events: list[dict[str, Any]], task_id: str) -> None:
+    source, output = f"oss://media/lineage/{task_id}.wav", f"oss://media/lineage/{task_id}.mp3"
+    assert datasets(events, task_id) == ("COMPLETE", [source], [output])
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_each_mapped_task_reports_its_own(events: list[dict[str, Any]], index: int) -> None:
+    source, output = f"oss://media/lineage/{index}.wav", f"oss://media/lineage/{index}.mp3"
+    assert datasets(events, "mapped", index) == ("COMPLETE", [source], [output])
+
+
+def test_a_failure_reports_the_input(events: list[dict[str, Any]]) -> None:
+    assert datasets(events, "failing") == ("FAIL", ["oss://media/lineage/failing.wav"], [])
+    assert datasets(events, "mapped", 2) == ("FAIL", ["oss://media/lineage/missing.wav"], [])
+
+
+def test_with_listeners_a_task_ends_on_a_worker(observed: LiveAirflow, lineage: Finished) -> None:
+    assert lineage["asked_to_end_in_triggerer"]["state"] == "success"
+    assert observed.proxy.seen["begin", "lineage/asked_to_end_in_triggerer.wav"] == 2
 
 
 def run_short(observed: LiveAirflow, dag_id: str, number: int, **conf: Any) -> Finished:

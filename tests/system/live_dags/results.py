@@ -41,6 +41,10 @@ with DAG("results", schedule=None, default_args={"retries": 2, "retry_delay": ti
     def receive(value: Any) -> Any:
         return value
 
+    @task
+    def outputs_of(result: Any) -> Any:
+        return result["outputs"]
+
     for way, ends in (("triggerer", True), ("worker", False)):
         waiting = {**ARGUMENTS, "deferrable": True, "end_from_trigger": ends}
         done = OSSAudioConvertOperator(
@@ -63,7 +67,7 @@ with DAG("results", schedule=None, default_args={"retries": 2, "retry_delay": ti
         )
         OSSAudioConvertOperator.partial(
             task_id=f"{way}_mapped", target=f"results/{way}_mapped.mp3", **ARGUMENTS
-        ).expand(source=mapped_over.output["outputs"])
+        ).expand(source=outputs_of.override(task_id=f"{way}_outputs")(mapped_over.output))
         several = OSSAudioConvertOperator.partial(task_id=f"{way}_several", **waiting).expand_kwargs(
             [
                 {"source": f"results/{way}_{number}.wav", "target": f"results/{way}_{number}.mp3"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections import defaultdict
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -11,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.clients.imm import TaskInfo
 from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry
-from airflow_provider_oss_async.exceptions import OSSServiceError, OSSUnavailableError
+from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSServiceError, OSSUnavailableError
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
     from airflow_provider_oss_async.clients.oss import ObjectState
     from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.jobs.submission import JobRequest
@@ -84,6 +89,139 @@ async def reconcile(
     except OSSServiceError as error:
         return Reconciled(None, certain=False, reason=f"the search failed: {error}")
     raise AssertionError("unreachable")  # pragma: no cover
+
+
+async def reconcile_many(
+    services: Services,
+    requests: Sequence[tuple[JobRequest, float]],
+    known: Container[str],
+    *,
+    deadline: float,
+) -> list[Reconciled]:
+    """Find the jobs that many requests may have started, all of them from the same listings.
+
+    Where the service does not show the source of its tasks, those that are nobody's are waited for: once all
+    have succeeded, a request whose target is not freshly written has started none of them. The id of a job
+    that is known by its target alone is :data:`UNKNOWN_TASK_ID`; it has succeeded.
+
+    :param requests: the requests, with the IMM project they ran in, and when each was sent: epoch seconds by
+        the local clock.
+    :param known: ids of tasks that belong to other requests.
+    :param deadline: until when tasks are waited for, in epoch seconds.
+    :return: in the order of the requests.
+    """
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, (request, _) in enumerate(requests):
+        groups[request.imm_project, request.task_type].append(number)
+    results: dict[int, Reconciled] = {}
+    for numbers in groups.values():
+        group = [requests[number] for number in numbers]
+        try:
+            found = await _reconcile_group(services, group, known, deadline)
+        except OSSServiceError as error:
+            found = [Reconciled(None, certain=False, reason=f"the search failed: {error}")] * len(group)
+        results.update(zip(numbers, found, strict=True))
+    return [results[number] for number in range(len(requests))]
+
+
+async def _reconcile_group(
+    services: Services, requests: Sequence[tuple[JobRequest, float]], known: Container[str], deadline: float
+) -> list[Reconciled]:
+    first = requests[0][0]
+    if not first.imm_project:
+        return [await _by_baseline(services, request, None) for request, _ in requests]
+    offset = await _clock_offset(services, first)
+    moments = [intent_at for _, intent_at in requests]
+    since = min(moments) + offset - BEFORE
+    seconds = max(moments) - min(moments) + BEFORE + AFTER
+    timing = services.timing
+    results: list[Reconciled | None] = [None] * len(requests)
+    tasks: list[TaskInfo] = []
+    for pause in (0.0, timing.task_listing_delay):
+        await asyncio.sleep(pause)
+        listed = await retry(
+            lambda: _tasks(services, first, since, seconds),
+            seconds=timing.retry_seconds,
+            backoff=timing.call_backoff,
+        )
+        tasks = [task for task in listed if task.task_id not in known]
+        by_uri: dict[str, list[TaskInfo]] = defaultdict(list)
+        for task in tasks:
+            for uri in _uris(task.definition):
+                by_uri[uri].append(task)
+        for number, (request, _) in enumerate(requests):
+            matching = [
+                task for task in by_uri[str(request.source)] if request.target in _uris(task.definition)
+            ]
+            if len(matching) == 1:
+                job = _job(request, matching[0])
+                results[number] = Reconciled(
+                    job, certain=True, reason="source and target are those of the task"
+                )
+            elif matching:
+                ids = ", ".join(task.task_id for task in matching)
+                reason = f"several tasks have its source and target: {ids}"
+                results[number] = Reconciled(None, certain=False, reason=reason)
+        if all(result is not None for result in results):
+            break
+    found_ids = {result.job.task_id for result in results if result is not None and result.job is not None}
+    silent = [task for task in tasks if len(_uris(task.definition)) < 2 and task.task_id not in found_ids]
+    failed = await _failed_among(services, first, silent, deadline) if None in results else 0
+    for number, (request, _) in enumerate(requests):
+        if results[number] is not None:
+            continue
+        similar = [
+            task
+            for task in by_uri[str(request.source)]
+            if task.task_id not in found_ids and _may_be(task, str(request.source), request.target)
+        ]
+        if similar:
+            ids = ", ".join(task.task_id for task in similar)
+            results[number] = Reconciled(None, certain=False, reason=f"it may be one of the tasks {ids}")
+        elif not silent:
+            results[number] = Reconciled(
+                None, certain=True, reason="no task that started has its source and target"
+            )
+        else:
+            results[number] = await _by_fresh_output(services, request, silent, since, failed)
+    return [result for result in results if result is not None]
+
+
+async def _failed_among(
+    services: Services, request: JobRequest, tasks: Sequence[TaskInfo], deadline: float
+) -> int | None:
+    """Wait until tasks have ended, and return how many have not succeeded; ``None`` if some did not end."""
+
+    async def state(task: TaskInfo) -> str:
+        job = _job(request, task)
+        return (await services.poller.wait(job, deadline=deadline)).state
+
+    try:
+        states = await asyncio.gather(*map(state, tasks))
+    except OSSAsyncError:
+        return None
+    return sum(1 for state in states if state != "succeeded")
+
+
+async def _by_fresh_output(
+    services: Services, request: JobRequest, tasks: Sequence[TaskInfo], since: float, failed: int | None
+) -> Reconciled:
+    """Decide by a freshly written target, once all tasks that do not show their source have ended."""
+    expected = outputs_of(request.process, request.source)
+    if expected is not None and failed is not None:
+        fresh = services.oss.matching_keys(
+            expected.bucket, expected.prefix, expected.pattern, datetime.fromtimestamp(since, UTC)
+        )
+        async with aclosing(fresh) as keys:  # type: ignore[type-var]
+            async for _ in keys:
+                task = tasks[0] if len(tasks) == 1 else None
+                info = task or TaskInfo(UNKNOWN_TASK_ID, request.task_type, "Succeeded")
+                return Reconciled(_job(request, info), certain=True, reason="the target was written by then")
+        if not failed:
+            return Reconciled(
+                None, certain=True, reason="all tasks have succeeded, and its target is not there"
+            )
+    return Reconciled(None, certain=False, reason="it may be one of the tasks that do not show their source")
 
 
 async def _clock_offset(services: Services, request: JobRequest) -> float:

@@ -169,6 +169,15 @@ async def submit(
     raise AssertionError("unreachable")  # pragma: no cover
 
 
+async def submit_attempt(oss: OSSClient, request: JobRequest, *, timeout: float = 60.0) -> OSSJob:
+    """Submit a job with one request at most, for callers that store their intents themselves.
+
+    :param timeout: seconds for the request; default 60.
+    :raises OSSSubmitError: as :func:`submit`.
+    """
+    return await _attempt(oss, request, timeout, None)
+
+
 async def _attempt(
     oss: OSSClient, request: JobRequest, timeout: float, before_attempt: Callable[[], None] | None
 ) -> OSSJob:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,7 +31,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iter
         "kwargs": {"path": str(EXAMPLES)},
     }
     # No job has ended when it is first polled, so that what can be deferred is.
-    options = {"topics": {"done": ["waiting"]}, "job_seconds": 0.8}
+    options: dict[str, Any] = {"topics": {"done": ["waiting"]}, "job_seconds": 0.8}
     with LocalService(folder / "data", **options) as service, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_OSS_ASYNC_DEFAULT", service.connection_json())
         patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))

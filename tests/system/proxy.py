@@ -88,7 +88,7 @@ class Proxy:
         """Whether a worker that was suspended is still there."""
         process = self.suspended[key][1]
         with suppress(psutil.NoSuchProcess):
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
         return False
 
     def working_on(self) -> list[str]:

@@ -52,7 +52,8 @@ with DAG("results", schedule=None, default_args={"retries": 2, "retry_delay": ti
         )
         pulled = f"ti.xcom_pull(task_ids='{way}'"
         receive.override(task_id=f"{way}_argument")(done.output)
-        receive.override(task_id=f"{way}_key")(done.output["outputs"])
+        output: Any = done.output
+        receive.override(task_id=f"{way}_key")(output["outputs"])
         done >> receive.override(task_id=f"{way}_jinja")("{{ " + pulled + ")['outputs'] }}")
         done >> receive.override(task_id=f"{way}_jinja_key")("{{ " + pulled + ", key='outputs') }}")
         OSSAsyncTaskSensor(task_id=f"{way}_sensor", job=done.output, poke_interval=1)

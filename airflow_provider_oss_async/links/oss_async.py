@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.jobs.job import OSSJob
 
-#: Where the console shows a bucket. No address of a task, or of the page that lists tasks, is documented; that
+#: Where the console shows a bucket. No address of a task, or of the page of tasks, is documented; that
 #: page ("Data Processing > Tasks" of the bucket) finds a job by its id.
 CONSOLE = "https://oss.console.aliyun.com/bucket/oss-{region}/{bucket}/overview"
 

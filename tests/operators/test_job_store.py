@@ -6,47 +6,47 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_oss_async.jobs.job import OSSJob
-from airflow_provider_oss_async.jobs.waiting import Following
-from airflow_provider_oss_async.operators.job_store import KEY, TaskRecord
+from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+from airflow_provider_oss_async.operators.job_store import KEY, JobStateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOLLOWING = Following(OSSJob("T", "MediaConvert", "oss://media/a"), "imm", 5.0)
+SPEC = WaitSpecification(OSSJob("T", "MediaConvert", "oss://media/a"), "imm", 5.0)
 
 
 def test_an_intent_and_then_a_job_are_remembered(new_try: Callable[..., Any]) -> None:
     context = new_try()
-    record = TaskRecord(context, "f")
+    record = JobStateStore(context, "f")
     assert record.read() is None
     record.write_intent({"etag": "e", "modified": 1.0, "version": ""})
-    found = TaskRecord(new_try(context), "f").read()
+    found = JobStateStore(new_try(context), "f").read()
     assert found is not None
-    assert "following" not in found
+    assert "wait_specification" not in found
     assert found["baseline"]["etag"] == "e"
     assert abs(found["intent_at"] - time.time()) < 5
-    record.write_job(FOLLOWING)
-    found = TaskRecord(new_try(context), "f").read()
+    record.write_job(SPEC)
+    found = JobStateStore(new_try(context), "f").read()
     assert found is not None
-    assert Following.from_dict(found["following"]) == FOLLOWING
-    record.clear()
-    assert TaskRecord(new_try(context), "f").read() is None
-    record.clear()
+    assert WaitSpecification.from_dict(found["wait_specification"]) == SPEC
+    record.delete()
+    assert JobStateStore(new_try(context), "f").read() is None
+    record.delete()
 
 
 def test_another_request_or_another_run_of_tries_starts_anew(new_try: Callable[..., Any]) -> None:
     context = new_try()
-    TaskRecord(context, "f").write_job(FOLLOWING)
-    assert TaskRecord(new_try(context), "g").read() is None
-    assert TaskRecord(new_try(context, max_tries=3), "f").read() is None
-    assert TaskRecord(new_try(context), "f").read() is not None
+    JobStateStore(context, "f").write_job(SPEC)
+    assert JobStateStore(new_try(context), "g").read() is None
+    assert JobStateStore(new_try(context, max_tries=3), "f").read() is None
+    assert JobStateStore(new_try(context), "f").read() is not None
 
 
 @pytest.mark.parametrize("value", ["text", None, 3, [], {}])
 def test_what_is_not_a_record_is_left_aside(new_try: Callable[..., Any], value: Any) -> None:
     context = new_try()
     context["task_state_store"][KEY] = value
-    assert TaskRecord(context, "f").read() is None
+    assert JobStateStore(context, "f").read() is None
 
 
 @pytest.mark.parametrize("disabled", [True, False])
@@ -54,11 +54,11 @@ def test_without_a_store_nothing_is_remembered(new_try: Callable[..., Any], disa
     context = new_try()
     if not disabled:
         del context["task_state_store"]
-    record = TaskRecord(context, "f", enabled=not disabled)
+    record = JobStateStore(context, "f", enabled=not disabled)
     record.write_intent(None)
-    record.write_job(FOLLOWING)
+    record.write_job(SPEC)
     assert record.read() is None
-    record.clear()
+    record.delete()
     assert not context.get("task_state_store")
 
 
@@ -71,8 +71,8 @@ def test_only_a_failure_before_the_request_is_raised(new_try: Callable[..., Any]
             raise RuntimeError("no database")
 
     context = {**new_try(), "task_state_store": Broken()}
-    record = TaskRecord(context, "f")  # type: ignore[arg-type]
+    record = JobStateStore(context, "f")  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="no database"):
         record.write_intent(None)
-    record.write_job(FOLLOWING)
-    record.clear()
+    record.write_job(SPEC)
+    record.delete()

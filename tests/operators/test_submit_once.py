@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -37,12 +36,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@pytest.fixture
 def kill_after_answer() -> Any:
     """Make a context in which the worker dies between the service's answer and the record of the job."""
 
@@ -51,7 +44,7 @@ def kill_after_answer() -> Any:
         keep = store.set
 
         def set_intent_only(key: str, value: Any) -> None:
-            if "following" in value:
+            if "wait_specification" in value:
                 raise Killed
             keep(key, value)
 
@@ -79,7 +72,9 @@ def kill_at_first_push(context: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seconds", [0, 0.3])
-def test_a_retry_follows_the_job_of_a_worker_that_died(stand: Any, new_try: Any, seconds: float) -> None:
+def test_a_retry_reconnects_to_the_job_of_a_worker_that_died(
+    stand: Any, new_try: Any, seconds: float
+) -> None:
     stand.service.add_fault("job_delay", seconds=seconds)
     context = kill_at_first_push(new_try())
     killed(video(), context)
@@ -120,7 +115,7 @@ def test_a_retry_has_the_whole_timeout_again(stand: Any, new_try: Any) -> None:
     assert len(stand.accepted()) == 1
 
 
-def test_a_look_that_fails_does_not_make_a_second_job(stand: Any, new_try: Any) -> None:
+def test_a_poll_that_fails_does_not_make_a_second_job(stand: Any, new_try: Any) -> None:
     context = kill_at_first_push(new_try())
     killed(video(), context)
     stand.service.add_fault("refuse", match="IMM:GetTask", status=503, times=3)
@@ -130,7 +125,7 @@ def test_a_look_that_fails_does_not_make_a_second_job(stand: Any, new_try: Any) 
 
 @pytest.mark.parametrize(
     ("fields", "max_tries"),
-    [({}, 3), ({"width": 640}, 2), ({"target": "o2.mp4"}, 2), ({"durable": False}, 2)],
+    [({}, 3), ({"video_codec": "h264"}, 2), ({"target": "o2.mp4"}, 2), ({"durable": False}, 2)],
 )
 def test_a_cleared_task_and_another_request_start_anew(
     stand: Any, new_try: Any, fields: dict[str, Any], max_tries: int
@@ -146,7 +141,7 @@ def test_an_intent_alone_leads_to_the_job(stand: Any, new_try: Any, kill_after_a
     context = kill_after_answer(new_try())
     killed(video(), context)
     kill_after_answer.disarm(context)
-    assert "following" not in context["task_state_store"][KEY]
+    assert "wait_specification" not in context["task_state_store"][KEY]
     result = video().execute(new_try(context))
     assert [line["task_id"] for line in stand.accepted()] == [result["task_id"]]
 
@@ -155,7 +150,7 @@ def test_an_intent_alone_without_a_job_leads_to_one(stand: Any, new_try: Any) ->
     context = new_try()
     stand.service.add_fault("close", match="OSS:AsyncProcessObject")
     stand.service.add_fault("refuse", match="IMM:ListTasks", status=503, times=0)
-    # Sent, lost, and not to be looked for either: the intent stays.
+    # Sent, lost, and not to be searched for either: the intent stays.
     with pytest.raises(OSSSubmitUncertainError, match="cannot be decided"):
         video().execute(context)
     assert stand.accepted() == []
@@ -273,7 +268,7 @@ def test_a_refusal_leaves_no_intent(stand: Any, new_try: Any) -> None:
     assert context["task_state_store"] == {}
 
 
-def test_nothing_is_submitted_that_cannot_be_followed(stand: Any, connect: Any, new_try: Any) -> None:
+def test_nothing_is_submitted_that_cannot_be_waited_for(stand: Any, connect: Any, new_try: Any) -> None:
     connect({"imm_project": ""})
     stand.service.add_fault(
         "refuse", match="IMM:GetOSSBucketAttachment", status=403, code="NoPermission", times=0
@@ -281,7 +276,7 @@ def test_nothing_is_submitted_that_cannot_be_followed(stand: Any, connect: Any, 
     with pytest.raises(OSSServiceError, match="imm:GetOSSBucketAttachment"):
         video().execute(new_try())
     assert stand.accepted() == []
-    # Without waiting there is nothing to follow.
+    # Without waiting nothing has to be polled.
     assert video(wait_for_completion=False).execute(new_try())["imm_project"] == ""
 
 

@@ -80,6 +80,12 @@ class Stand:
         lines = (self._data_dir / "accepted.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
+    def messages(self, queue: str) -> tuple[int, int]:
+        """How many messages of a queue are visible, and how many are hidden from other receivers."""
+        found = self.service.cloud.broker.queues[queue]
+        found._make_visible()
+        return len(found._ready), len(found._by_handle)
+
     def requests(self, subject: str) -> int:
         """How many requests of a kind have come, such as ``IMM:GetTask``."""
         with urllib.request.urlopen(f"{self.service.endpoint}/_local/state", timeout=5) as answer:

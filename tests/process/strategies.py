@@ -33,7 +33,7 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-def interval(field: Field) -> Interval | None:
+def interval(field: Field) -> Any:
     return next((c for c in field.constraints if isinstance(c, Interval)), None)
 
 
@@ -74,7 +74,7 @@ def values(field: Field) -> st.SearchStrategy[Any]:
     limits = interval(field)
     if field.kind is int:
         assert limits is not None
-        step = next((c.multiple_of for c in field.constraints if isinstance(c, MultipleOf)), 1)
+        step: Any = next((c.multiple_of for c in field.constraints if isinstance(c, MultipleOf)), 1)
         return st.integers(-(-limits.ge // step), limits.le // step).map(lambda number: number * step)
     if field.kind is float:
         assert limits is not None

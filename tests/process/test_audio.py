@@ -121,7 +121,8 @@ def test_align_counts_the_objects() -> None:
 
 
 def test_a_merge_needs_something_to_merge() -> None:
-    for arguments in ({}, {"before": []}, {"before": [], "after": []}):
+    cases: list[dict[str, Any]] = [{}, {"before": []}, {"before": [], "after": []}]
+    for arguments in cases:
         with pytest.raises(ProcessError, match="audio/concat needs at least one object in before or after"):
             AudioConcat(container="mp3", **arguments).to_process(SOURCE, TARGET)
 
@@ -138,7 +139,7 @@ def test_every_problem_of_a_merge_is_named() -> None:
 
 
 def test_none_in_a_clip_is_not_given() -> None:
-    clip = {"object": "a", "start": None, "duration": None}
+    clip: Any = {"object": "a", "start": None, "duration": None}
     assert AudioConcat(container="mp3", after=[clip]) == AudioConcat(container="mp3", after=["a"])
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -39,7 +40,7 @@ def processes(draw: st.DrawFn) -> Process:
             params = (*((k, v) for k, v in params if k != "pages"), ("pages", draw(names())))
     if operation in SPECIFICATIONS and SPECIFICATIONS[operation].segment_fields:
         cuts = st.dictionaries(keys.filter(lambda key: key != "o"), raw_text(), max_size=2)
-        kinds = draw(st.lists(st.sampled_from(["pre", "sur"]), max_size=3))
+        kinds: list[Any] = draw(st.lists(st.sampled_from(["pre", "sur"]), max_size=3))
         segments = [Segment(kind, draw(names()), tuple(draw(cuts).items())) for kind in kinds]
     saveas = draw(st.none() | st.builds(SaveAs, names(), st.none() | names(), st.booleans()))
     return Process(operation, params, tuple(segments), saveas, draw(st.just("") | names()))

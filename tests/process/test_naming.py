@@ -27,6 +27,7 @@ SNAPSHOTS = Process("video/snapshots", (("f", "jpg"),))
 SPRITE = Process("video/sprite", (("f", "jpg"),))
 PAGES = Process("doc/convert", (("target", "png"),))
 PDF = Process("doc/convert", (("target", "pdf"),))
+NO_VALUES: dict[str, str] = {}
 STYLE = Process("style/::h264-mp4-1080p")
 
 
@@ -217,14 +218,14 @@ def test_regular_expressions_in_names_are_names() -> None:
 )
 def test_a_brace_alone(template: str) -> None:
     with pytest.raises(ProcessError, match="a brace stands alone"):
-        expand(template, {}.__getitem__)
+        expand(template, NO_VALUES.__getitem__)
 
 
 def test_an_unknown_variable() -> None:
     with pytest.raises(
         ProcessError, match="unheard is not a variable that can be used here; there are bucket, key,"
     ):
-        expand("a/{unheard}", {}.__getitem__)
+        expand("a/{unheard}", NO_VALUES.__getitem__)
 
 
 def test_expand() -> None:

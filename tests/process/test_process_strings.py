@@ -20,7 +20,7 @@ SYNC = [line for line in LINES if line["mode"] == "sync"]
 INVALID = [line for line in LINES if line["mode"] == "async" and not line["valid"]]
 
 
-def each(lines: list[dict[str, Any]]) -> Any:
+def each(lines: list[dict[str, Any]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("line", lines, ids=[line["process"][:60] for line in lines])
 
 

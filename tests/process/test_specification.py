@@ -6,7 +6,7 @@ import pickle
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import example, given, settings
@@ -101,7 +101,7 @@ def test_values_in_range_are_taken(spec: type[Specification], field: Field, data
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.operation)
 def test_all_wrong_arguments_are_in_one_message(spec: type[Specification]) -> None:
-    wrong = {field.name: "{{ x }}" for field in spec.fields()}
+    wrong: dict[str, Any] = {field.name: "{{ x }}" for field in spec.fields()}
     with pytest.raises(ProcessError) as caught:
         spec(**wrong, extra_params={"a b": 1, "ok": "a,b"})
     message = str(caught.value)
@@ -119,7 +119,7 @@ def test_required_arguments(spec: type[Specification]) -> None:
     with pytest.raises(TypeError, match=required[0].name):
         spec()
     with pytest.raises(ProcessError) as caught:
-        spec(**{field.name: None for field in required})
+        spec(**dict.fromkeys((field.name for field in required), cast("Any", None)))
     assert list(caught.value.problems) == [f"{f.name} is required: expected {f.allowed}" for f in required]
 
 
@@ -398,19 +398,20 @@ def test_warnings_on_values_outside_a_documented_list() -> None:
     ],
 )
 def test_formats_that_the_service_does_not_have(spec: type[Specification], name: str, value: str) -> None:
+    arguments: dict[str, Any] = {name: value}
     key = next(field.param.key for field in spec.fields() if field.name == name)
     with pytest.raises(ProcessError, match=f"{name}='{value}' is not allowed: expected one of "):
-        spec(**{name: value})
+        spec(**arguments)
     with pytest.raises(ProcessError, match=re.escape(f"extra_params={{'{key}': '{value}'}}")):
-        spec(**{name: value})
+        spec(**arguments)
     # Repeated in extra_params it is taken, and sent once.
-    taken = spec(**{name: value}, extra_params={key: value})
+    taken = spec(**arguments, extra_params={key: value})
     assert taken.wire_params() == ((key, value),)
     assert any(f"{name}='{value}' is not among" in text for text in taken.warnings())
     text = instruction(taken)
     assert read_specification(parse_process(text)) == taken
     with pytest.raises(ProcessError, match=f"has an argument of its own, {name}; use that"):
-        spec(**{name: value}, extra_params={key: "other"})
+        spec(**arguments, extra_params={key: "other"})
 
 
 @pytest.mark.parametrize(("spec", "field"), [pair for pair in FIELDS if pair[1].param.needs])

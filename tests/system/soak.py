@@ -1,8 +1,8 @@
-"""Many jobs under trouble of every kind, for as long as one likes: is any of them lost or doubled?
+"""Many jobs under faults of every kind, for a given time: is any of them lost or submitted twice?
 
 ``python -m tests.system.soak --minutes 30 --jobs 500 --seed 1``, by hand. A real Airflow runs the jobs in
-every way of waiting, while the service answers badly and late, and it, the triggerer and workers are killed.
-At the end every job is accounted for; the exit status says whether that came out right.
+every way of waiting, while the service answers with errors and delays, and it, the triggerer and workers are
+killed. At the end every job is accounted for; the exit status is 1 if one is not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ INTERRUPTIONS = [
     Interruption("deferred"),
     Interruption("success"),
 ]
-#: Seconds between two troubles, on average.
+#: Seconds between two faults, on average.
 PAUSE = 4.0
 #: What may happen, and how often of a hundred times; the rest are faults of the service.
 KILLS = {"worker": 8, "stand-in": 6, "triggerer": 6}
@@ -60,12 +60,12 @@ class Soak:
 
     :param live: the Airflow.
     :param jobs: how many.
-    :param seconds: how long there is trouble; the jobs are spread over most of that.
-    :param dice: decides what happens when.
+    :param seconds: how long there are faults; the jobs are spread over most of that.
+    :param rng: chooses what happens when.
     """
 
-    def __init__(self, live: LiveAirflow, jobs: int, seconds: float, dice: random.Random) -> None:
-        self.live, self.seconds, self.dice = live, seconds, dice
+    def __init__(self, live: LiveAirflow, jobs: int, seconds: float, rng: random.Random) -> None:
+        self.live, self.seconds, self.rng = live, seconds, rng
         self.plans = plan_runs(jobs)
         self.triggered = 0
         self.killed: Counter[str] = Counter()
@@ -74,20 +74,20 @@ class Soak:
     def run(self) -> None:
         keys = [key for plan in self.plans for keys in plan.values() for key in keys]
         self.live.put(*keys)
-        for key in self.dice.sample(keys, len(keys) // 10):
-            self.live.proxy.planned[key] = self.dice.choice(INTERRUPTIONS)
+        for key in self.rng.sample(keys, len(keys) // 10):
+            self.live.proxy.planned[key] = self.rng.choice(INTERRUPTIONS)
         began, shown = time.monotonic(), 0.0
         while (now := time.monotonic() - began) < self.seconds:
             self._trigger(now / self.seconds)
-            self._trouble()
+            self._fault()
             if now > shown:
                 shown = now + 30
                 self._show(now)
-            time.sleep(self.dice.expovariate(1 / PAUSE))
+            time.sleep(self.rng.expovariate(1 / PAUSE))
         self._note_faults()
         self.live.faults("DELETE")
         self._trigger(1.0)
-        print("No more trouble; the rest has to end by itself.", flush=True)
+        print("No more faults; the rest has to end by itself.", flush=True)
         wait_until(self._over, "all DAG runs to end")
         self._show(time.monotonic() - began)
 
@@ -97,27 +97,27 @@ class Soak:
             self.live.trigger(DAG_ID, f"run{self.triggered}", self.plans[self.triggered])
             self.triggered += 1
 
-    def _trouble(self) -> None:
-        """Kill something, or have the service answer badly for a while."""
-        number = self.dice.uniform(0, 100)
+    def _fault(self) -> None:
+        """Kill something, or add a fault of the service."""
+        number = self.rng.uniform(0, 100)
         for name, often in KILLS.items():
             number -= often
             if number < 0:
                 self._kill(name)
                 return
-        self.live.faults("POST", {**self.dice.choice(FAULTS), "times": self.dice.randint(1, 5)})
+        self.live.faults("POST", {**self.rng.choice(FAULTS), "times": self.rng.randint(1, 5)})
 
     def _kill(self, name: str) -> None:
         if name == "worker":
             working = sorted(self.live.proxy.working_on())
-            if working and self.live.proxy.kill_worker(self.dice.choice(working)):
+            if working and self.live.proxy.kill_worker(self.rng.choice(working)):
                 self.killed[name] += 1
             return
         if name == "stand-in":
             self._note_faults()
         self.live.parts[name].kill()
         self.killed[name] += 1
-        time.sleep(self.dice.uniform(0, 8))
+        time.sleep(self.rng.uniform(0, 8))
         self.live.parts[name].start()
         self.live.wait_for_stand_in()
 
@@ -160,7 +160,7 @@ class Soak:
         lost = [key for key, ids in jobs.items() if not ids]
         doubled = [key for key, ids in jobs.items() if len(ids) > 1]
         followed = {key for plan in self.plans for key in plan["submitted"]}
-        astray = [
+        unmatched = [
             key
             for key, ids in jobs.items()
             if len(ids) == 1 and returned[key] != ids * (2 if key in followed else 1)
@@ -174,10 +174,10 @@ class Soak:
             f"workers   {counted(Counter(map(str, self.live.proxy.done.values())))}",
             f"lost      {' '.join(lost) or 'none'}",
             f"doubled   {' '.join(doubled) or 'none'}",
-            f"astray    {' '.join(astray) or 'none'}",
+            f"unmatched {' '.join(unmatched) or 'none'}",
             sep="\n",
         )
-        return not (lost or doubled or astray)
+        return not (lost or doubled or unmatched)
 
 
 def plan_runs(jobs: int) -> list[dict[str, list[str]]]:

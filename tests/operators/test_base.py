@@ -28,7 +28,8 @@ from airflow_provider_oss_async.operators.job_store import KEY
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from airflow_provider_oss_async.process import Style, VideoConvert, parse_process
-from tests.support.tasks import deferred, run_to_end as run
+from tests.support.tasks import deferred
+from tests.support.tasks import run_to_end as run
 
 pytestmark = pytest.mark.usefixtures("quick", "connect")
 

@@ -18,10 +18,10 @@ from alibabacloud_tea_openapi.utils_models import Config
 from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.local.server.app import LocalService
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airflow_provider_oss_async.local.server.app import LocalService
     from airflow_provider_oss_async.process import Specification
 
 
@@ -141,10 +141,8 @@ def refusal(error: oss.exceptions.OperationError) -> oss.exceptions.ServiceError
     return cause
 
 
-def switch(
-    service: LocalService, method: str, path: str, data: Any = None, **headers: str
-) -> tuple[int, Any]:
-    """Use one of the stand-in's own switches over HTTP."""
+def admin(service: LocalService, method: str, path: str, data: Any = None, **headers: str) -> tuple[int, Any]:
+    """Send a request to the admin interface."""
     request = urllib.request.Request(
         f"{service.endpoint}/_local/{path}",
         method=method,

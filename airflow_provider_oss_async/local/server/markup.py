@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 Content = str | list[tuple[str, "Content"]]
 
@@ -51,8 +51,3 @@ def read_xml(body: bytes) -> ET.Element:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
-
-
-def texts(elements: Iterable[ET.Element]) -> dict[str, str]:
-    """Return tag and text of elements."""
-    return {element.tag: (element.text or "").strip() for element in elements}

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_oss_async.local.__main__ import main, missing_packages
-from airflow_provider_oss_async.local.demo.run import Health, _choose_port, run_demo
+from airflow_provider_oss_async.local.demo.contact_sheet import write_contact_sheet
+from airflow_provider_oss_async.local.demo.run import Health, _choose_port, _download, run_demo
 from airflow_provider_oss_async.local.demo.upload import upload_samples
+from tests.support.local_service import convert, imm_client, oss_client, submit, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,3 +129,13 @@ def test_the_samples_are_stored(service: LocalService, tmp_path: Path) -> None:
 def test_options_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", "0", "--data-dir", str(tmp_path), "--engine-concurrency", "0"]) == 2
     assert "must be 1 or more" in capsys.readouterr().err
+
+
+def test_results_are_shown(service: LocalService, tmp_path: Path) -> None:
+    service.put("in.mov", b"data")
+    task_id = submit(oss_client(service), convert("a/out.mp4"))
+    wait_for_end(imm_client(service), task_id)
+    folder = tmp_path / "outputs"
+    page = write_contact_sheet(folder, _download(service, service.cloud.table.all(), folder))
+    assert (folder / "a/out.mp4").read_bytes() == b"data"
+    assert "video/convert" in page.read_text()

@@ -11,6 +11,7 @@ from darabonba.exceptions import UnretryableException
 from airflow_provider_oss_async.local.server.faults import Fault, Faults
 from tests.support.local_service import (
     Gate,
+    admin,
     convert,
     get_task,
     imm_client,
@@ -18,7 +19,6 @@ from tests.support.local_service import (
     put,
     refusal,
     submit,
-    switch,
     wait_for_end,
 )
 
@@ -36,7 +36,7 @@ def client(service: LocalService) -> oss.Client:
 
 
 def jobs(service: LocalService) -> dict[str, Any]:
-    return dict(switch(service, "GET", "state")[1]["jobs"])
+    return dict(admin(service, "GET", "state")[1]["jobs"])
 
 
 def test_how_often_a_fault_is_applied() -> None:
@@ -64,23 +64,23 @@ def test_how_often_a_fault_is_applied() -> None:
     ],
 )
 def test_a_wrong_fault_is_refused(service: LocalService, data: Any) -> None:
-    status, answer = switch(service, "POST", "faults", [data])
+    status, answer = admin(service, "POST", "faults", [data])
     assert status == 400
     assert answer["error"]
-    assert switch(service, "GET", "faults") == (200, [])
+    assert admin(service, "GET", "faults") == (200, [])
 
 
 def test_faults_are_set_and_cleared_over_http(service: LocalService, client: oss.Client) -> None:
-    switch(service, "POST", "faults", {"kind": "refuse", "match": "OSS:PutObject", "times": 0, "status": 500})
+    admin(service, "POST", "faults", {"kind": "refuse", "match": "OSS:PutObject", "times": 0, "status": 500})
     for _ in range(2):
         with pytest.raises(oss.exceptions.OperationError) as caught:
             put(client, "k")
         assert (refusal(caught.value).status_code, refusal(caught.value).code) == (500, "InternalError")
-    state = switch(service, "GET", "state")[1]
+    state = admin(service, "GET", "state")[1]
     assert [fault["applied"] for fault in state["faults"]] == [2]
     assert state["requests"]["OSS:PutObject"] == 3
     assert state["errors"] == {"OSS:PutObject 500 InternalError": 2}
-    switch(service, "DELETE", "faults")
+    admin(service, "DELETE", "faults")
     put(client, "k")
 
 

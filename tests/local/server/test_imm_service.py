@@ -10,6 +10,7 @@ from alibabacloud_tea_openapi.exceptions import ClientException
 
 from tests.support.local_service import (
     Gate,
+    admin,
     b64,
     convert,
     get_task,
@@ -17,7 +18,6 @@ from tests.support.local_service import (
     oss_client,
     put,
     submit,
-    switch,
     wait_for_end,
 )
 
@@ -179,14 +179,14 @@ def test_bucket_attachment(service: LocalService, client: Any) -> None:
         return client.get_ossbucket_attachment(models.GetOSSBucketAttachmentRequest(ossbucket=bucket)).body
 
     assert attachment("media").project_name == "local-project"
-    switch(service, "PUT", "buckets/second-bucket", {})
+    admin(service, "PUT", "buckets/second-bucket", {})
     with pytest.raises(ClientException) as caught:
         attachment("second-bucket")
     assert (caught.value.status_code, caught.value.code) == (400, "ResourceNotFound")
     request = models.AttachOSSBucketRequest(ossbucket="second-bucket", project_name="new-project")
     with pytest.raises(ClientException, match="Project is not found"):
         client.attach_ossbucket(request)
-    switch(service, "PUT", "projects/new-project", {})
+    admin(service, "PUT", "projects/new-project", {})
     client.attach_ossbucket(request)
     assert attachment("second-bucket").project_name == "new-project"
 

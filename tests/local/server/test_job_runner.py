@@ -20,6 +20,7 @@ from airflow_provider_oss_async.local.server.job_table import RETENTION, JobReco
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from tests.support.local_service import (
     Gate,
+    admin,
     b64,
     convert,
     get_task,
@@ -27,7 +28,6 @@ from tests.support.local_service import (
     oss_client,
     put,
     submit,
-    switch,
     wait_for_end,
 )
 
@@ -101,7 +101,7 @@ def test_the_work_gets_its_files_and_its_results_are_saved(start: Callable[..., 
     }
     got = client.get_object(oss.GetObjectRequest(bucket="media", key="dir/in-2.mp4"))
     assert (got.body.content, got.content_type) == (b"result 2", "video/mp4")
-    assert switch(service, "GET", "state?jobs=1")[1]["job_list"][0]["outputs"] == [
+    assert admin(service, "GET", "state?jobs=1")[1]["job_list"][0]["outputs"] == [
         "oss://media/dir/in-1.mp4",
         "oss://media/dir/in-2.mp4",
     ]
@@ -288,15 +288,17 @@ def test_the_command_says_what_it_is_and_stops_cleanly(
 ) -> None:
     process = command("--bucket", "first-bucket", "--project", "p", "--topic", "jobs:done")
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(6)]
+    lines = [process.stdout.readline() for _ in range(7)]
     assert "a development tool, not the service" in lines[0]
-    name, _, value = lines[5].removeprefix("export ").partition("=")
+    assert lines[2].split(maxsplit=1)[1].strip() == "local / local-secret"
+    name, _, value = lines[6].removeprefix("export ").partition("=")
     assert name == "AIRFLOW_CONN_OSS_ASYNC_DEFAULT"
     connection = json.loads(value.strip().strip("'"))
     assert (connection["conn_type"], connection["schema"]) == ("oss_async", "first-bucket")
     assert connection["extra"]["imm_project"] == "p"
     process.send_signal(number)
     assert process.wait(5) == 0
+    assert process.stdout.read().strip() == "Stopped."
 
 
 def test_a_killed_server_finishes_its_jobs_after_the_restart(

@@ -9,7 +9,7 @@ import alibabacloud_oss_v2 as oss
 import alibabacloud_oss_v2.aio as oss_aio
 import pytest
 
-from tests.support.local_service import b64, convert, oss_client, put, refusal, submit, switch
+from tests.support.local_service import admin, b64, convert, oss_client, put, refusal, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,7 +253,7 @@ def test_a_wrong_submission_is_refused(
     error = refusal(caught.value)
     assert (error.status_code, error.code) == (status, code)
     assert str(error.message).startswith(message)
-    assert switch(service, "GET", "state")[1]["jobs"] == {}
+    assert admin(service, "GET", "state")[1]["jobs"] == {}
 
 
 def test_a_bucket_without_project_is_refused(start: Callable[..., LocalService]) -> None:
@@ -276,7 +276,7 @@ def test_source_and_bucket_must_exist(client: oss.Client) -> None:
 
 
 def test_a_target_in_another_region_is_refused(service: LocalService, client: oss.Client) -> None:
-    switch(service, "PUT", "buckets/far-away", {"region": "cn-beijing"})
+    admin(service, "PUT", "buckets/far-away", {"region": "cn-beijing"})
     with pytest.raises(oss.exceptions.OperationError) as caught:
         submit(client, f"video/convert,f_mp4|sys/saveas,b_{b64('far-away')},o_{b64('o.mp4')}")
     assert refusal(caught.value).code == "Imm Client"
@@ -286,9 +286,9 @@ def test_a_target_in_another_region_is_refused(service: LocalService, client: os
 
 
 def test_custom_styles_belong_to_a_bucket(service: LocalService, client: oss.Client) -> None:
-    switch(service, "PUT", "buckets/media", {"styles": {"small": "video/convert,f_mp4,vcodec_h264,s_640x"}})
+    admin(service, "PUT", "buckets/media", {"styles": {"small": "video/convert,f_mp4,vcodec_h264,s_640x"}})
     assert submit(client, f"style/small|sys/saveas,o_{b64('o.mp4')}").startswith("MediaConvert-")
-    jobs = switch(service, "GET", "state?jobs=1")[1]["job_list"]
+    jobs = admin(service, "GET", "state?jobs=1")[1]["job_list"]
     assert [job["process"].partition("|")[0] for job in jobs] == ["video/convert,f_mp4,vcodec_h264,s_640x"]
 
 

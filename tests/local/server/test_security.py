@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_oss_async.local.server.markup import read_xml, to_xml
-from tests.support.local_service import b64, oss_client, switch
+from tests.support.local_service import admin, b64, oss_client
 from tests.support.signing import sign_imm, sign_oss, sign_smq
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_loopback_names_are_accepted(service: LocalService, name: str, host: str
 
 @pytest.mark.parametrize("name", ["..%2Foutside", "..", "a", "UPPER", "a" * 64, "a_b", "%2e%2e%2fx", "a%00b"])
 def test_bucket_names_are_checked(service: LocalService, tmp_path: Path, name: str) -> None:
-    status, answer = switch(service, "PUT", f"buckets/{name}", {})
+    status, answer = admin(service, "PUT", f"buckets/{name}", {})
     assert (status, answer) == (400, {"error": "InvalidBucketName"})
     assert [bucket.name for bucket in service.cloud.store.buckets()] == ["media"]
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
@@ -139,7 +139,7 @@ def test_bucket_names_are_checked(service: LocalService, tmp_path: Path, name: s
     ],
 )
 def test_wrong_admin_requests_are_refused(service: LocalService, path: str, data: Any, said: str) -> None:
-    status, answer = switch(service, "PUT", path, data)
+    status, answer = admin(service, "PUT", path, data)
     assert status == 400
     assert said in answer["error"]
 

@@ -12,13 +12,13 @@ from alibabacloud_imm20200930 import models
 from airflow_provider_oss_async.local.server.cloud import Cloud
 from tests.support.local_service import (
     Gate,
+    admin,
     convert,
     get_task,
     imm_client,
     oss_client,
     put,
     submit,
-    switch,
     wait_for_end,
 )
 
@@ -53,7 +53,7 @@ def test_a_project_runs_so_many_jobs_at_once(start: Callable[..., LocalService])
     wait_until(lambda: gate.working == 2)
     time.sleep(0.1)
     assert gate.working == 2
-    switch(service, "PUT", "projects/local-project", {"engine_concurrency": 4})
+    admin(service, "PUT", "projects/local-project", {"engine_concurrency": 4})
     wait_until(lambda: gate.working == 4)
     gate.open.set()
     imm = imm_client(service)
@@ -82,7 +82,7 @@ def test_a_job_that_is_queued_for_too_long_fails(start: Callable[..., LocalServi
     assert (failed.status, failed.code) == ("Failed", "QueueTimeout")
     assert "queued for longer than 0.2 seconds" in failed.message
     assert get_task(imm, first).status == "Running"
-    switch(service, "PUT", "settings", {"queue_seconds": 60})
+    admin(service, "PUT", "settings", {"queue_seconds": 60})
     third = submit_many(service, 1)[0]
     gate.open.set()
     assert [wait_for_end(imm, task).status for task in (first, third)] == ["Succeeded"] * 2
@@ -130,7 +130,7 @@ def test_late_listing(start: Callable[..., LocalService], sort: str) -> None:
     assert list_ids(imm, sort=sort, end_time_range=recent) == []
     assert list_ids(imm, sort=sort, status="Succeeded") == []
     assert list_ids(imm, sort=sort, status="Running") == [task]
-    switch(service, "PUT", "settings", {"list_delay": 0})
+    admin(service, "PUT", "settings", {"list_delay": 0})
     assert list_ids(imm, sort=sort, end_time_range=recent) == [task]
     assert list_ids(imm, sort=sort, status="Succeeded") == [task]
 
@@ -169,8 +169,8 @@ def test_what_tests_can_ask(service: LocalService) -> None:
     assert service.objects() == ["a/in.mov", "out.mp4"]
     assert service.objects("a/") == ["a/in.mov"]
     assert service.get("out.mp4") == b"data"
-    assert switch(service, "GET", "state?jobs=1")[1]["job_list"] == [job]
-    assert "job_list" not in switch(service, "GET", "state")[1]
+    assert admin(service, "GET", "state?jobs=1")[1]["job_list"] == [job]
+    assert "job_list" not in admin(service, "GET", "state")[1]
     with pytest.raises(KeyError):
         service.get("none")
     with pytest.raises(KeyError):

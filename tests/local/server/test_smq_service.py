@@ -15,13 +15,13 @@ from mns.topic import Topic, TopicMessage
 
 from airflow_provider_oss_async.local.server import broker
 from tests.support.local_service import (
+    admin,
     b64,
     convert,
     imm_client,
     oss_client,
     put,
     submit,
-    switch,
     wait_for_end,
 )
 
@@ -43,7 +43,7 @@ def open_queue(service: LocalService, name: str) -> Any:
 
 @pytest.fixture
 def topic(service: LocalService) -> Any:
-    switch(service, "PUT", "topics/jobs", {"queues": ["done"]})
+    admin(service, "PUT", "topics/jobs", {"queues": ["done"]})
     return Topic("jobs", mns(service))
 
 
@@ -71,7 +71,7 @@ def test_what_is_published_arrives(queue: Any, topic: Any) -> None:
 
 @pytest.mark.parametrize("form", ["JSON", "XML"])
 def test_wrapped_notifications(service: LocalService, queue: Any, form: str) -> None:
-    switch(service, "PUT", "topics/wrapped", {"queues": ["done"], "format": form})
+    admin(service, "PUT", "topics/wrapped", {"queues": ["done"], "format": form})
     topic = Topic("wrapped", mns(service))
     topic.publish_message(TopicMessage("body"))
     body = queue.receive_message(1).message_body
@@ -155,10 +155,10 @@ def test_a_signature_is_checked(service: LocalService, queue: Any) -> None:
 
     assert receive("local", "wrong") == "SignatureDoesNotMatch"
     assert receive("wrong") == "InvalidAccessKeyId"
-    switch(service, "PUT", "keys/STS.1", {"secret": "s", "token": "t", "expires_in": 60})
+    admin(service, "PUT", "keys/STS.1", {"secret": "s", "token": "t", "expires_in": 60})
     assert receive("STS.1", "s", "t") == "MessageNotExist"
     assert receive("STS.1", "s", "u") == "InvalidSecurityToken"
-    switch(service, "PUT", "keys/STS.1", {"secret": "s", "token": "t", "expires_in": -1})
+    admin(service, "PUT", "keys/STS.1", {"secret": "s", "token": "t", "expires_in": -1})
     assert receive("STS.1", "s", "t") == "InvalidSecurityToken"
 
 

@@ -158,6 +158,8 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
 class OSSAudioConcatOperator(OSSSpecificationOperator):
     """Merge audio files into one; ``before`` and ``after`` name those that play before and after the source.
 
+    The arguments are all of :class:`OSSAudioConvertOperator`, and ``align``, ``before`` and ``after``.
+
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
         or
         the result of a task with exactly one output, as ``source=convert.output`` (templated)

@@ -708,6 +708,9 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
 class OSSVideoConcatOperator(OSSSpecificationOperator):
     """Merge videos into one; ``before`` and ``after`` name those that play before and after the source.
 
+    The arguments are all of :class:`OSSVideoConvertOperator`, except ``no_video`` and ``narrowband_hd``, and
+    ``align``, ``before`` and ``after``. Both codecs are required, and none can be copied.
+
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
         or
         the result of a task with exactly one output, as ``source=convert.output`` (templated)

@@ -75,7 +75,11 @@ class OSSAsyncError(Exception):
     @property
     def fields(self) -> dict[str, Any]:
         """Everything but the message, as JSON natives: what the constructor takes."""
-        return {name: value for name, value in vars(self).items() if name != "message" and name[0] != "_"}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if name != "message" and name[0] != "_"
+        }
 
     def replace(self, **changes: Any) -> OSSAsyncError:
         """Return the same error with other fields; ``message`` is one of them."""

@@ -78,7 +78,8 @@ def with_job(error: OSSAsyncError, job: OSSJob) -> OSSAsyncError:
         return error
     if isinstance(error, OSSServiceError) and is_task_not_found(error):
         return error.replace(job=job.to_dict())
-    message = f"{error.message} The job was submitted and will be billed. {error_text('', **job.facts)}"
+    message = error.message.rstrip()
+    message = f"{message}{'' if message.endswith(('.', ')')) else '.'} The job was submitted and will be billed. {error_text('', **job.facts)}"
     return error.replace(message=message.rstrip(), job=job.to_dict())
 
 

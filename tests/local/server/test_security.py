@@ -231,7 +231,6 @@ NAMES = st.sampled_from(
         "x-oss-content-sha256",
     ]
 )
-HEADERS = st.deferred(lambda: st.dictionaries(NAMES, VALUES, max_size=3))
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_characters="\x7f"), max_size=20)
 VALUES = st.one_of(
     TEXT,
@@ -251,6 +250,7 @@ VALUES = st.one_of(
         ]
     ),
 )
+HEADERS = st.dictionaries(NAMES, VALUES, max_size=3)
 QUERY = st.dictionaries(
     st.sampled_from(
         words(

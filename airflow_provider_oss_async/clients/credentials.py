@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
+
+#: Characters by which the beginning of a longer secret is told.
+_PREFIX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +27,16 @@ class Credentials:
     def redact(self, text: str) -> str:
         """Return ``text`` without the secret and the token.
 
-        Services repeat the signed headers, and so the token, when they refuse a signature.
+        Services repeat the signed headers, and so the token, when they refuse a signature; and a text that
+        quotes them may have been cut within a secret.
         """
         for secret in (self.access_key_secret, self.security_token):
-            if secret:
-                text = text.replace(secret, "***")
+            if not secret:
+                continue
+            for form in (secret, quote(secret, safe="")):
+                text = text.replace(form, "***")
+            if len(secret) >= 2 * _PREFIX:
+                text = re.sub(re.escape(secret[:_PREFIX]) + r"[^\s<>\"'&,]*", "***", text)
         return text
 
 

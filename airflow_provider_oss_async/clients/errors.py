@@ -272,11 +272,11 @@ def redact(text: str, credentials: Credentials | None = None) -> str:
     User names and passwords of URLs are left out (an error of a proxy quotes the proxy's address), and so are
     the secret and the token of the request (services repeat signed headers when they refuse a signature).
     """
-    # Cut first, so that a long text costs nothing; a secret that is cut in half is left out below.
-    text = text[: 4 * QUOTE_LIMIT]
     if credentials is not None:
         text = credentials.redact(text)
-    text = re.sub(r"//[^/\s@]{1,512}@", "//***@", text)
+    # What follows would be slow on a long text.
+    text = text[: 4 * QUOTE_LIMIT]
+    text = re.sub(r"//[^/\s]{1,512}@", "//***@", text)
     text = re.sub(
         r"(?i)((?:security-?token|signature|accesskeysecret|x-oss-security-token)\W{1,3})[^\s&\"'<>,]{8,}",
         r"\1***",

@@ -178,7 +178,7 @@ class OSSClient:
 
         :param start_after: only keys behind this one.
         :param max_pages: pages of 1,000 keys to read at most; default 1,000.
-        :raises OSSUnavailableError: also where the service repeats a page, or there are too many of them.
+        :raises OSSServiceError: also where the service repeats a page, or there are too many of them.
         """
         from alibabacloud_oss_v2.models import ListObjectsV2Request
 
@@ -206,7 +206,13 @@ class OSSClient:
                 return
             if token in seen or len(seen) >= max_pages:
                 why = "the service repeats a page" if token in seen else f"more than {max_pages} pages"
-                raise service_error(Failure("OSS", detail=why), action="ListObjectsV2", subject=subject)
+                # No outage: reading it once more would only repeat it.
+                raise OSSServiceError(
+                    f"OSS ListObjectsV2 for {subject} does not end: {why}.",
+                    service="OSS",
+                    action="ListObjectsV2",
+                    detail=why,
+                )
             seen.add(token)
 
     async def matching_keys(

@@ -253,7 +253,8 @@ async def _tasks(services: Services, request: JobRequest, since: float, seconds:
         if token is None:
             return tasks
         if token in seen or len(seen) >= MAX_PAGES:
-            raise OSSUnavailableError(
+            # No outage: reading it once more would only repeat it.
+            raise OSSServiceError(
                 "IMM ListTasks does not end: it repeats a page, or has too many of them",
                 service="IMM",
                 action="ListTasks",
@@ -311,7 +312,8 @@ async def _by_baseline(services: Services, request: JobRequest, baseline: Object
     if expected is not None and expected.key:
         state = await services.oss.head(expected.bucket, expected.key)
         if state is not None and state != baseline:
-            written = datetime.fromtimestamp(state.modified, UTC).isoformat()
+            # 0 where the answer did not say when the object was written.
+            written = datetime.fromtimestamp(state.modified, UTC).isoformat() if state.modified else ""
             info = TaskInfo(task_id=UNKNOWN_TASK_ID, task_type="", status="", start_time=written)
             return Reconciled(_job(request, info), certain=True, reason="its target has been written")
     return Reconciled(None, certain=False, reason="without an IMM project its tasks cannot be listed")
@@ -332,7 +334,7 @@ def _uris(definition: str) -> set[str]:
     found: set[str] = set()
     try:
         pending: list[Any] = [json.loads(definition)] if definition else []
-    except ValueError:
+    except (ValueError, RecursionError):
         return found
     while pending:
         value = pending.pop()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.clients.errors import missing_resource
 from airflow_provider_oss_async.clients.retry import retry
-from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError, error_text
+from airflow_provider_oss_async.exceptions import (
+    OSSServiceError,
+    OSSUnavailableError,
+    ProcessError,
+    error_text,
+)
 from airflow_provider_oss_async.jobs.completion import strategy_of
 from airflow_provider_oss_async.jobs.job_errors import with_job
 from airflow_provider_oss_async.jobs.result import result_of
@@ -82,12 +89,22 @@ async def wait_for_result(
             final = known
         else:
             final = await strategy_of(spec.completion).wait(services, spec)
-        return await retry(
-            lambda: result_of(services, spec.job, final),
-            until=spec.deadline,
-            seconds=services.timing.retry_seconds,
-            backoff=services.timing.call_backoff,
-        )
+        seconds = services.timing.retry_seconds
+        # Beyond the last attempt there is time for one search of outputs.
+        async with asyncio.timeout(max(spec.deadline - time.time(), seconds) + seconds):
+            return await retry(
+                lambda: result_of(services, spec.job, final),
+                until=spec.deadline,
+                seconds=seconds,
+                backoff=services.timing.call_backoff,
+            )
+    except TimeoutError:
+        raise with_job(
+            OSSUnavailableError(
+                "The job has ended, but its outputs could not be found in time.", service="OSS"
+            ),
+            spec.job,
+        ) from None
     except OSSServiceError as error:
         raise with_job(error, spec.job) from None
 

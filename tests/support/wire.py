@@ -12,6 +12,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs
@@ -158,8 +159,9 @@ def _handler_for(wire: Wire) -> type[BaseHTTPRequestHandler]:
         def send(self, answer: Answer) -> None:
             body = answer.body.encode() if isinstance(answer.body, str) else answer.body
             if answer.fault != "raw":
-                self.send_response(answer.status)
-                for name, value in {**wire.headers, **answer.headers}.items():
+                self.send_response_only(answer.status)
+                date = {"Date": formatdate(usegmt=True)}
+                for name, value in {**date, **wire.headers, **answer.headers}.items():
                     self.send_header(name, value)
                 if isinstance(body, bytes):
                     self.send_header("Content-Length", str(len(body)))

@@ -78,9 +78,11 @@ def with_job(error: OSSAsyncError, job: OSSJob) -> OSSAsyncError:
         return error
     if isinstance(error, OSSServiceError) and is_task_not_found(error):
         return error.replace(job=job.to_dict())
-    message = error.message.rstrip()
-    message = f"{message}{'' if message.endswith(('.', ')')) else '.'} The job was submitted and will be billed. {error_text('', **job.facts)}"
-    return error.replace(message=message.rstrip(), job=job.to_dict())
+    reason = error.message.rstrip()
+    if not reason.endswith((".", ")")):
+        reason += "."
+    message = f"{reason} {error_text('The job was submitted and will be billed', **job.facts)}"
+    return error.replace(message=message, job=job.to_dict())
 
 
 def diagnosis_for(error: BaseException) -> Diagnosis:

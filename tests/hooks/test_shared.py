@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,18 +11,33 @@ from airflow_provider_oss_async.hooks import shared
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.hooks.shared import forget_settings, shared_services
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_oss_async.jobs.services import Services
+    from tests.support.stand import Stand
+
 pytestmark = pytest.mark.usefixtures("connect")
+
+
+def is_open(services: Services) -> bool:
+    """Whether the HTTP session that all clients share is open."""
+    return not services.imm._session.closed
+
+
+async def secret_of(services: Services) -> str:
+    return (await services.oss._credentials()).access_key_secret
 
 
 async def test_users_of_a_connection_share_until_the_last_has_gone() -> None:
     async with shared_services(OSSAsyncHook()) as first:
         async with shared_services(OSSAsyncHook()) as second:
             assert second is first
-        assert not first.http.closed
-    assert first.http.closed
+        assert is_open(first)
+    assert not is_open(first)
     async with shared_services(OSSAsyncHook()) as third:
         assert third is not first
-        assert not third.http.closed
+        assert is_open(third)
 
 
 async def test_those_who_come_at_once_share() -> None:
@@ -33,7 +48,7 @@ async def test_those_who_come_at_once_share() -> None:
 
     found = await asyncio.gather(*(use() for _ in range(20)))
     assert len({id(services) for services in found}) == 1
-    assert found[0].http.closed
+    assert not is_open(found[0])
 
 
 async def test_another_region_is_not_shared() -> None:
@@ -42,25 +57,26 @@ async def test_another_region_is_not_shared() -> None:
         shared_services(OSSAsyncHook(region="cn-beijing")) as second,
     ):
         assert second is not first
-        assert second.settings.region == "cn-beijing"
+        regions = {settings.region for settings in shared._loops[asyncio.get_running_loop()].open}
+        assert regions == {"cn-hangzhou", "cn-beijing"}
 
 
 async def test_a_changed_connection_is_noticed_after_a_while(
-    connect: Any, monkeypatch: pytest.MonkeyPatch
+    connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with shared_services(OSSAsyncHook()) as first:
         connect(password="rotated")
         async with shared_services(OSSAsyncHook()) as second:
             assert second is first
-        monkeypatch.setattr(shared, "LOOK_UP_AGAIN_AFTER", 0.0)
+        monkeypatch.setattr(shared, "SETTINGS_MAX_AGE", 0.0)
         async with shared_services(OSSAsyncHook()) as third:
             assert third is not first
-            assert third.settings.access_key_secret == "rotated"
-        assert not first.http.closed
-    assert first.http.closed
+            assert await secret_of(third) == "rotated"
+        assert is_open(first)
+    assert not is_open(first)
 
 
-async def test_a_connection_can_be_forgotten(connect: Any) -> None:
+async def test_a_connection_can_be_forgotten(connect: Callable[..., None]) -> None:
     async with shared_services(OSSAsyncHook()) as first:
         connect(password="rotated")
         forget_settings(first)
@@ -73,7 +89,7 @@ async def test_a_connection_can_be_forgotten(connect: Any) -> None:
                 assert third is second
 
 
-async def test_connections_to_one_account_share(stand: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_to_one_account_share(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, fields in (("A", {"schema": "media"}), ("B", {"schema": "other"}), ("C", {"login": "else"})):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(stand.connection(**fields)))
     async with (
@@ -90,18 +106,18 @@ async def test_an_error_of_a_user_closes_nothing_of_the_others() -> None:
         with pytest.raises(RuntimeError):
             async with shared_services(OSSAsyncHook()):
                 raise RuntimeError
-        assert not first.http.closed
-    assert first.http.closed
+        assert is_open(first)
+    assert not is_open(first)
 
 
-async def test_a_connection_that_is_no_good_leaves_nothing_behind(connect: Any) -> None:
+async def test_a_connection_that_is_no_good_leaves_nothing_behind(connect: Callable[..., None]) -> None:
     connect({"region": ""})
     with pytest.raises(OSSConnectionError, match="region"):
         async with shared_services(OSSAsyncHook()):
             pass
     connect()
     async with shared_services(OSSAsyncHook()) as services:
-        assert not services.http.closed
+        assert is_open(services)
 
 
 def test_event_loops_do_not_share() -> None:

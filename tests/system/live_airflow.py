@@ -62,6 +62,12 @@ class Part:
     guard: IO[bytes]
     process: subprocess.Popen[bytes] = field(init=False)
     starts: int = 0
+    killed: bool = False
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether it was started, not killed, and does not run any more."""
+        return self.starts > 0 and not self.killed and self.process.poll() is not None
 
     def start(self) -> None:
         with self.log.open("ab") as output:
@@ -74,6 +80,7 @@ class Part:
                 start_new_session=True,
             )
         self.starts += 1
+        self.killed = False
         self.guard.write(f"{self.process.pid}\n".encode())
         self.guard.flush()
 
@@ -93,6 +100,7 @@ class Part:
 
     def kill(self) -> None:
         """SIGKILL, as when the machine goes down."""
+        self.killed = True
         kill_tree(psutil.Process(self.process.pid))
         self.process.wait()
 
@@ -173,6 +181,8 @@ class LiveAirflow:
             **SETTINGS,
             "CORE__PARALLELISM": str(workers),
             "CORE__EXECUTION_API_SERVER_URL": f"{proxy_url}/execution/",
+            # SQLite gives up after five seconds by default, and then the scheduler ends.
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=120",
             "API__HOST": "127.0.0.1",
             "API__PORT": api,
             "API__BASE_URL": self._api_url,
@@ -237,16 +247,20 @@ class LiveAirflow:
         self.proxy.stop()
 
     def _answers(self, url: str) -> bool:
-        for name, part in self.parts.items():
-            if part.process.poll() is not None:
-                raise RuntimeError(f"{name} has ended by itself: {part.log.read_text()[-4000:]}")
+        self._check_parts()
         try:
             return httpx.get(url, timeout=5, trust_env=False).status_code < 500
         except httpx.TransportError:
             return False
 
+    def _check_parts(self) -> None:
+        for name, part in self.parts.items():
+            if part.ended_by_itself:
+                raise RuntimeError(f"{name} has ended by itself: {part.log.read_text()[-4000:]}")
+
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Ask Airflow's public API; return what it answers, ``None`` where there is no such thing."""
+        self._check_parts()
         for _ in range(20):
             answer = self._http.request(method, path, **options)
             if answer.status_code < 500:

@@ -172,7 +172,12 @@ class Proxy:
                 with suppress(psutil.NoSuchProcess):
                     self._processes[ti] = psutil.Process(json.loads(body)["pid"])
             case "PUT", ["execution", "task-instances", ti, "rtif"]:
-                if key := json.loads(body).get("source", "").partition("://")[2].partition("/")[2]:
+                source = json.loads(body).get("source") or ""
+                if isinstance(source, dict):
+                    # The result of another task.
+                    source = (source.get("outputs") or [""])[0]
+                _, _, path = source.partition("://")
+                if key := path.partition("/")[2] or source:
                     self._keys[ti], self._workers[key] = key, self._processes[ti]
                     return "begin", key
             case "PATCH", ["execution", "task-instances", ti, "state"]:

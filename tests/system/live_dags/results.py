@@ -42,6 +42,10 @@ with DAG("results", schedule=None, default_args={"retries": 2, "retry_delay": ti
         return value
 
     @task
+    def receive_all(values: Any) -> Any:
+        return list(values)
+
+    @task
     def outputs_of(result: Any) -> Any:
         return result["outputs"]
 
@@ -75,7 +79,7 @@ with DAG("results", schedule=None, default_args={"retries": 2, "retry_delay": ti
                 for number in range(2)
             ]
         )
-        receive.override(task_id=f"{way}_all")(several.output)
+        receive_all.override(task_id=f"{way}_all")(several.output)
 
     OSSAudioConvertOperator(
         task_id="callback",

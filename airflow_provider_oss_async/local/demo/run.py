@@ -192,7 +192,7 @@ class Airflow:
         }
         began = time.monotonic()
         print(
-            f"Airflow starts; this takes one minute, on a busy machine three. Logs: {self.home}", flush=True
+            f"Airflow starts; this takes half a minute, on a busy machine two. Logs: {self.home}", flush=True
         )
         components: dict[str, subprocess.Popen[bytes]] = {}
         try:

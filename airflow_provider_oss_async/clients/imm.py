@@ -93,8 +93,8 @@ def sign(
     to_sign = f"{_ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(credentials.access_key_secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
     signed["authorization"] = (
-        f"{_ALGORITHM} Credential={credentials.access_key_id},"
-        f"SignedHeaders={';'.join(names)},Signature={signature}"
+        f"{_ALGORITHM} "
+        f"Credential={credentials.access_key_id},SignedHeaders={';'.join(names)},Signature={signature}"
     )
     return signed
 

@@ -60,8 +60,7 @@ class AdaptiveRate:
 
         :param retry_after: seconds the service asked for, if it did; at most 300 are granted.
         :param sent_at: when the throttled request was sent. Requests that were under way at the last
-            slow-down
-            do not count again.
+            slow-down do not count again.
         """
         now = time.monotonic()
         if sent_at is not None and sent_at < self._slowed_at:

@@ -137,8 +137,7 @@ class _Receiver:
             if not self.foreign:
                 log.warning(
                     "Message %s in the SMQ queue %s is no completion message of IMM; it and others like it "
-                    "are "
-                    "not deleted",
+                    "are not deleted",
                     message.id,
                     self.queue,
                 )

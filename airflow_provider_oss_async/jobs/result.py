@@ -92,8 +92,7 @@ def result_from(event: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(event, dict) or event.get("version") != EVENT_VERSION:
         raise OSSAsyncError(
             "The trigger ended without a result that can be read; the job may still be running. Install the "
-            "same "
-            "release of the provider on workers and triggerers."
+            "same release of the provider on workers and triggerers."
         )
     if event["status"] == "success":
         return dict(event["result"])

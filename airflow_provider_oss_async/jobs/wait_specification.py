@@ -44,10 +44,8 @@ class WaitSpecification:
         if data.get("version") != VERSION:
             raise OSSAsyncError(
                 f"What was stored of the job has version {data.get('version')!r}, and this release of the "
-                f"provider "
-                f"reads version {VERSION}: install the same release on workers and triggerers, or wait for "
-                f"the job "
-                f"with OSSAsyncTaskSensor. Stored: {str(data.get('job'))[:500]}"
+                f"provider reads version {VERSION}: install the same release on workers and triggerers, or "
+                f"wait for the job with OSSAsyncTaskSensor. Stored: {str(data.get('job'))[:500]}"
             )
         baseline = data.get("baseline")
         return cls(

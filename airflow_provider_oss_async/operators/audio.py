@@ -23,8 +23,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
     """Transcode audio.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Format of the result; it decides the codec. One of mp3, aac, flac, oga, ac3, opus, amr.
@@ -56,18 +55,16 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -105,17 +102,17 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
         | XComArg
         | None = None,
         bit_depth: int | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
@@ -161,8 +158,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
     The arguments are all of :class:`OSSAudioConvertOperator`, and ``align``, ``before`` and ``after``.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Format of the result; it decides the codec. One of mp3, aac, flac, oga, ac3, opus, amr.
@@ -204,18 +200,16 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -256,17 +250,17 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         align: int | str | XComArg | None = None,
         before: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         after: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,

@@ -35,11 +35,9 @@ class JobStateStore:
         store: Any = context.get("task_state_store") if enabled else None
         if enabled and store is None and fingerprint:
             log.info(
-                "This Airflow has no task state store (3.3 and later have one): a retry after a crash "
-                "cannot find "
-                "the job of the try before and submits a new one, and so may a worker that was suspended "
-                "for longer "
-                "than the heartbeat timeout."
+                "This Airflow has no task state store (3.3 and later have one): a retry after a crash cannot "
+                "find the job of the try before and submits a new one, and so may a worker that was "
+                "suspended for longer than the heartbeat timeout."
             )
         self._store = store
         self._identity = {

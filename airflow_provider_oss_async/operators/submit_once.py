@@ -206,8 +206,7 @@ class SubmitOrReconnect:
             return None
         advice = (
             f"Check IMM project {self.request.imm_project or '(unknown)'} and the target for the job; clear "
-            f"the "
-            "task to submit it again, or set on_uncertain_submit='resubmit'."
+            "the task to submit it again, or set on_uncertain_submit='resubmit'."
         )
         fields: dict[str, Any] = {**cause.fields} if cause is not None else {"service": "OSS"}
         facts = {"source": self.request.source, "target": self.request.target}

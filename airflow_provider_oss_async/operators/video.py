@@ -29,8 +29,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
     """Transcode a video, put it into another container, cut it, or take its audio out.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Container of the result; the audio ones hold no video. One of mp4, mkv, mov, asf, avi,
@@ -105,18 +104,16 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -204,17 +201,17 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
         bit_depth: int | str | XComArg | None = None,
         no_subtitles: bool | Literal[0, 1] | str | XComArg | None = None,
         narrowband_hd: bool | Literal[0, 1] | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
@@ -278,8 +275,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
     """Turn a video into an animated GIF or WebP.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param format: Format of the result. One of gif, webp. Required. Wire key ``f``. (templated)
@@ -309,18 +305,16 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -354,17 +348,17 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
         width: int | str | XComArg | None = None,
         height: int | str | XComArg | None = None,
         fit: Literal["stretch", "crop", "fill", "fit"] | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
@@ -409,8 +403,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
     Give a target without extension (``frames/f`` becomes ``frames/f_0_1.jpg`` and so on) or with ``{index}``.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param format: Format of the images. One of jpg, png. Required. Wire key ``f``. (templated)
@@ -447,18 +440,16 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -495,17 +486,17 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
         width_percent: int | str | XComArg | None = None,
         height_percent: int | str | XComArg | None = None,
         fit: Literal["stretch", "crop", "fill", "fit"] | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
@@ -551,8 +542,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
     """Take frames of a video and lay them out on a sheet.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param format: Format of the images. One of jpg, png. Required. Wire key ``f``. (templated)
@@ -597,18 +587,16 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -649,17 +637,17 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
         rows: int | str | XComArg | None = None,
         padding: int | str | XComArg | None = None,
         margin: int | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,
@@ -712,8 +700,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
     ``align``, ``before`` and ``after``. Both codecs are required, and none can be copied.
 
     :param source: the object to process: ``oss://bucket/key``, or a key in the connection's default bucket;
-        or
-        the result of a task with exactly one output, as ``source=convert.output`` (templated)
+        or the result of a task with exactly one output, as ``source=convert.output`` (templated)
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param container: Container of the result; the audio ones hold no video. One of mp4, mkv, mov, asf, avi,
@@ -794,18 +781,16 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
     :param completion: how the end of the job is learned: ``"imm"`` polls IMM; ``"smq"`` does so, in
-        deferrable
-        mode, when a message comes to the queue of the connection, and adds the connection's topic to the
-        request where ``notify_topic`` is not given; ``"object"`` waits for the target object to appear, for
-        accounts without rights on IMM. Default ``"imm"`` (templated)
+        deferrable mode, when a message comes to the queue of the connection, and adds the connection's topic
+        to the request where ``notify_topic`` is not given; ``"object"`` waits for the target object to
+        appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
         ``execute_complete`` of its own or ``multiple_outputs`` ends on a worker all the same, and so does
-        every
-        task where a plugin listens to task events (OpenLineage). Default ``False``
+        every task where a plugin listens to task events (OpenLineage). Default ``False``
     :param poll_interval: seconds between two polls of the job at most, above 0, up to 3600. Default 30, for
         ``"smq"`` 300; polls begin 2 s apart (``[oss_async] min_poll_interval``), for ``"smq"`` 15 s
     :param timeout: seconds (or a ``timedelta``) to wait at most, from the submission or a retry's start; at
@@ -891,17 +876,17 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         align: int | str | XComArg | None = None,
         before: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         after: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
+        if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
-        completion: str | XComArg = "imm",
+        completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        on_uncertain_submit: str | XComArg = "fail",
+        on_uncertain_submit: Literal["fail", "resubmit"] | str | XComArg = "fail",
         retry_failed_job: bool = False,
         durable: bool = True,
         imm_project: str | XComArg | None = None,

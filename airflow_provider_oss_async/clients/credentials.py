@@ -35,7 +35,7 @@ class Credentials:
                 continue
             for form in (secret, quote(secret, safe="")):
                 text = text.replace(form, "***")
-            if len(secret) >= 2 * _PREFIX:
+            if len(secret) > _PREFIX:
                 text = re.sub(re.escape(secret[:_PREFIX]) + r"[^\s<>\"'&,]*", "***", text)
         return text
 

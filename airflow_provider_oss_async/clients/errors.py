@@ -245,8 +245,7 @@ def missing_resource(error: OSSServiceError) -> MissingResource | None:
     """Return what IMM did not find, or ``None`` if the error says something else.
 
     IMM answers HTTP 400 with the code ``ResourceNotFound`` and names the resource only in the message. The
-    one
-    named first counts: behind it there may be a name, and a project may well be called ``my-task``.
+    one named first counts: behind it there may be a name, and a project may well be called ``my-task``.
     """
     if error.service != "IMM" or error.code.partition(".")[0] != "ResourceNotFound":
         return None
@@ -278,7 +277,7 @@ def redact(text: str, credentials: Credentials | None = None) -> str:
     text = text[: 4 * QUOTE_LIMIT]
     text = re.sub(r"//[^/\s]{1,512}@", "//***@", text)
     text = re.sub(
-        r"(?i)((?:security-?token|signature|accesskeysecret|x-oss-security-token)\W{1,3})[^\s&\"'<>,]{8,}",
+        r"(?i)((?:security-?token|signature|accesskeysecret|x-oss-security-token)\W{1,5})[^\s&\"'<>,]{8,}",
         r"\1***",
         text,
     )

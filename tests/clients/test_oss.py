@@ -126,7 +126,7 @@ class TestProcessObject:
             ('{"TaskId": "T", "EventId": {"a": [1]}}', "T", ""),
             ('{"TaskId": "T", "EventId": null, "RequestId": ["x"]}', "T", ""),
             ('{"TaskId": "\\ud800T"}', "?T", ""),
-            ('{"TaskId": "T", "Else": %s1%s}' % ("[" * 900, "]" * 900), "T", ""),
+            ('{"TaskId": "T", "Else": ' + "[" * 900 + "]" * 900 + "}", "T", ""),
             ('{"TaskId": ["T"]}', "", ""),
             ('{"TaskId": true}', "", ""),
             ('{"TaskId": null}', "", ""),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_oss_async.clients.oss import ObjectState
 from airflow_provider_oss_async.exceptions import OSSJobTimeoutError, OSSServiceError, ProcessError
 from airflow_provider_oss_async.jobs.completion import (
     STRATEGIES,
@@ -31,6 +30,7 @@ from airflow_provider_oss_async.process import (
 from tests.support.services import quick_services
 
 if TYPE_CHECKING:
+    from airflow_provider_oss_async.clients.oss import ObjectState
     from airflow_provider_oss_async.jobs.services import Services
 
 SOURCE = ObjectURI("media", "in.mov")
@@ -73,7 +73,7 @@ class TestRegistry:
             name = "push"
             summary = "the service calls back"
 
-        with pytest.raises(TypeError, match="abstract methods '?poll'?, '?wait'?"):
+        with pytest.raises(TypeError, match=r"abstract methods '?poll'?, '?wait'?"):
             Push()  # type: ignore[abstract]
 
 

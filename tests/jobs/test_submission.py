@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,9 @@ TARGET = ObjectURI("media", "out.mp4")
 ANSWER = '{"EventId": "E", "RequestId": "R", "TaskId": "MediaConvert-1"}'
 
 
+SHORT = Backoff(0.01, 0.04, 2.0)
+
+
 def request(source: ObjectURI = SOURCE) -> JobRequest:
     return build_request(VideoConvert(container="mp4"), source, TARGET)
 
@@ -46,7 +50,7 @@ async def send(
     settings: Any,
     submission: JobRequest | None = None,
     timeout: float = 5.0,
-    backoff: Backoff = Backoff(0.01, 0.04, 2.0),
+    backoff: Backoff = SHORT,
 ) -> OSSJob:
     async with open_services(settings) as services:
         return await submit(services.oss, submission or request(), timeout=timeout, backoff=backoff)
@@ -170,7 +174,7 @@ async def test_a_refused_connection_is_tried_again_but_not_for_ever(stand: Any) 
                 )
     assert caught.value.status is None
     assert len(attempts) == ATTEMPTS
-    gaps = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(attempts)]
     # 0.05, 0.1, 0.2 s, each times 0.5 to 1.5.
     assert all(gap > least for gap, least in zip(gaps, (0.025, 0.05, 0.1), strict=True))
     assert stand.accepted() == []

@@ -306,8 +306,7 @@ class OSSAsyncHook(BaseHook):
                 if len(keys) >= limit:
                     raise ProcessError(
                         f"oss://{bucket}/{key_prefix} holds more than {limit} such objects: narrow the "
-                        f"prefix, or "
-                        "raise limit"
+                        "prefix, or raise limit"
                     )
                 keys.append(f"oss://{bucket}/{item.key}")
         return keys

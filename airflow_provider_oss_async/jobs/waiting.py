@@ -52,8 +52,7 @@ async def settle_project(services: Services, bucket: str, project: str) -> str:
             return project
         advice = (
             "Bind the bucket to an IMM project of its region, or set imm_project on the task or the "
-            "connection, "
-            "or use completion='object'."
+            "connection, or use completion='object'."
         )
         raise error.replace(
             message=f"Nothing was submitted: waiting needs the IMM project of bucket {bucket}. {advice} "
@@ -64,8 +63,7 @@ async def settle_project(services: Services, bucket: str, project: str) -> str:
         raise ProcessError(
             error_text(
                 f"Nothing was submitted: imm_project={project!r} is not the project of bucket {bucket}, "
-                f"which is "
-                f"bound to {bound!r}",
+                f"which is bound to {bound!r}",
                 f"Set imm_project={bound!r}, or leave it out.",
             ),
             advice=f"Set imm_project={bound!r}, or leave it out.",

@@ -211,22 +211,3 @@ class LedgerError(OSSAsyncError):
 
 class LedgerFencedError(LedgerError):
     """Another writer has taken over the ledger of a batch: this one must not submit anything any more."""
-
-
-class OSSBatchFailedError(OSSAsyncError):
-    """More objects of a batch failed than ``max_failed`` allows, or it had not ended at its deadline.
-
-    :param summary: what the batch came to (dict): counts, URIs of manifest and ledger, first failures.
-    """
-
-    def __init__(self, message: str, *, summary: Mapping[str, Any] | None = None, **fields: Any) -> None:
-        super().__init__(message, **fields)
-        self.summary = dict(summary or {})
-
-
-class LedgerError(OSSAsyncError):
-    """The ledger of a batch cannot be written or read. Nothing is submitted without it."""
-
-
-class LedgerFencedError(LedgerError):
-    """Another writer has taken over the ledger of a batch: this one must not submit anything any more."""

@@ -1,0 +1,743 @@
+"""Runs a batch: from its ledger, which it replays, to its manifest."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_oss_async.batch.ledger import (
+    LINGER,
+    MAX_BLOCK_BYTES,
+    LedgerWriter,
+    encode_entry,
+    read_blocks,
+    refused,
+)
+from airflow_provider_oss_async.batch.manifest import iso, record_of, write_manifest
+from airflow_provider_oss_async.batch.plan import TURN, RequestBuilder, make_plan
+from airflow_provider_oss_async.batch.sources import may_vanish
+from airflow_provider_oss_async.batch.state import FAILED, FINAL, STATES, VERSION, BatchState, Row
+from airflow_provider_oss_async.clients.errors import (
+    FINAL_KINDS,
+    PASSING_KINDS,
+    diagnose,
+    missing_resource,
+    refuses_credentials,
+)
+from airflow_provider_oss_async.clients.rate_limiter import AdaptiveRate
+from airflow_provider_oss_async.clients.retry import jitter, retry, warn_rate_limited
+from airflow_provider_oss_async.exceptions import (
+    LedgerError,
+    LedgerFencedError,
+    OSSAsyncError,
+    OSSBatchFailedError,
+    OSSJobTimeoutError,
+    OSSServiceError,
+    OSSSubmitError,
+    OSSSubmitNotSentError,
+    OSSSubmitRefusedError,
+    OSSSubmitUncertainError,
+    error_text,
+)
+from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, OSSJob
+from airflow_provider_oss_async.jobs.job_errors import diagnosis_for
+from airflow_provider_oss_async.jobs.reconciliation import UNKNOWN_TASK_ID, reconcile_many
+from airflow_provider_oss_async.jobs.submission import INTENT_MAX_AGE, submit_attempt
+from airflow_provider_oss_async.jobs.waiting import settle_project
+from airflow_provider_oss_async.process import ObjectURI
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from airflow_provider_oss_async.batch.specification import BatchSpecification
+    from airflow_provider_oss_async.jobs.job import JobStatus
+    from airflow_provider_oss_async.jobs.services import Services
+
+log = logging.getLogger(__name__)
+
+#: Requests that submit at once. The session has 100 connections.
+SUBMIT_CONCURRENCY = 32
+#: Refusals in a row for one reason that concerns all objects, after which the batch stops.
+MAX_REFUSALS = 20
+#: Kinds of errors that concern all objects. They cost nothing, so a retry of the task takes them again.
+GENERAL_KINDS = frozenset({"rights", "credentials", "clock", "endpoint"})
+#: Characters of a message that the ledger keeps, and failures that the summary names.
+MAX_MESSAGE, MAX_FAILURES = 300, 20
+#: Seconds that a job may wait in the queue of its project; IMM says "tens of minutes".
+QUEUE_SECONDS = 600.0
+#: Jobs that must have ended before their durations count.
+MIN_MEASURED = 20
+#: Seconds that submissions under way get when the batch is stopped.
+STOP_SECONDS = 5.0
+#: Times that a writer tries to take over a ledger that others write.
+_TAKEOVERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerTiming:
+    """Intervals that tests shorten, in seconds.
+
+    :param linger: that an entry of the ledger waits for others.
+    :param progress: between two lines of progress in the log; the ledger grows by an entry as often.
+    :param retry_delay: before the second attempt of an object; each further one doubles it.
+    :param ledger_retry: for which an append is repeated while there is no answer.
+    :param submit_timeout: for one submission.
+    """
+
+    linger: float = LINGER
+    progress: float = 60.0
+    retry_delay: float = 30.0
+    ledger_retry: float = 300.0
+    submit_timeout: float = 60.0
+
+
+class BatchRunner:
+    """One writer of one ledger.
+
+    :param services: open clients.
+    :param spec: the batch.
+    :param timing: intervals.
+    :param killed: asked before anything is submitted; after ``True`` nothing is.
+    :param count: called with the name of a metric.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        spec: BatchSpecification,
+        *,
+        timing: RunnerTiming | None = None,
+        killed: Callable[[], bool] = lambda: False,
+        count: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._services = services
+        self._spec = spec
+        self._timing = timing or RunnerTiming()
+        self._killed = killed
+        self._count = count
+        self._ledger_uri = ObjectURI.parse(spec.ledger, name="ledger")
+        self._builder = RequestBuilder(spec)
+        self.state = BatchState()
+        self._writer = LedgerWriter(
+            services.oss,
+            self._ledger_uri,
+            linger=self._timing.linger,
+            retry_seconds=self._timing.ledger_retry,
+            failed=self._abort,
+        )
+        self._projects: dict[str, str] = {}
+        self._rate = AdaptiveRate(spec.max_submits_per_second)
+        self._slots = asyncio.Semaphore(SUBMIT_CONCURRENCY)
+        self._changed = asyncio.Event()
+        self._error: BaseException | None = None
+        self._stopping = False
+        self._submitting = 0
+        #: Objects whose intent is stored or about to be, and whose request is certainly not sent.
+        self._intents: set[int] = set()
+        self._queue: deque[int] = deque()
+        self._later: list[tuple[float, int]] = []
+        self._active: dict[int, asyncio.Task[None]] = {}
+        self._doubtful: list[tuple[int, asyncio.Future[None]]] = []
+        self._reconciler: asyncio.Task[None] | None = None
+        self._refusals = 0
+        self._concurrency: int | None = None
+        self._squeeze = 1.0
+        self._durations: deque[float] = deque(maxlen=200)
+        self._begun = time.monotonic()
+        self._ended_here = 0
+
+    async def run(self) -> dict[str, Any]:
+        """Run to the end, and return the summary.
+
+        :raises OSSBatchFailedError: too many objects failed, or the batch had not ended at its deadline.
+        :raises ProcessError: the plan is not allowed; nothing was submitted.
+        :raises LedgerFencedError: another writer has taken over.
+        :raises OSSAsyncError: the batch cannot go on; a retry goes on where it was.
+        """
+        try:
+            summary = await self._run()
+        finally:
+            await self._stop()
+        if not summary["ok"]:
+            raise batch_error(summary)
+        return summary
+
+    async def _run(self) -> dict[str, Any]:
+        await self._open()
+        if self.state.phase == "finished" and self._is_settled():
+            return dict(self.state.detail["summary"])
+        if self.state.phase in ("", "planning"):
+            await self._plan()
+        elif self.state.phase == "finished":
+            again = [index for index, row in enumerate(self.state.rows) if self._may_be_tried_again(row)]
+            await self._phase("running", {"try": self._spec.try_number, "again": again})
+        await self._settle_concurrency()
+        progress = asyncio.create_task(self._report_progress(), name="oss-async-batch-progress")
+        try:
+            await self._work()
+        finally:
+            progress.cancel()
+            await asyncio.gather(progress, return_exceptions=True)
+        return await self._finish()
+
+    def _is_settled(self) -> bool:
+        detail = self.state.detail
+        return bool(detail["summary"]["ok"]) or detail["try"] >= self._spec.try_number
+
+    # The ledger
+
+    async def _open(self) -> None:
+        """Replay the ledger and take it over, or create it."""
+        oss, state, writer = self._services.oss, self.state, self._writer
+        for number in range(_TAKEOVERS):
+            await asyncio.sleep(0.2 * number * jitter())
+            seconds = self._services.timing.retry_seconds
+            try:
+                blocks = read_blocks(oss, self._ledger_uri, writer.position, writer.number, seconds=seconds)
+                async for writer.position, writer.number, entries in blocks:
+                    state.apply_all(entries)
+            except OSSServiceError as error:
+                raise refused(self._ledger_uri, error) from None
+            entries = [["o", writer.writer, round(time.time(), 3)]]
+            if writer.number == 0:
+                # What was made before the ledger says nothing about the right to write there.
+                entries.insert(0, self._header())
+            elif state.header.get("fingerprint") != self._spec.request_fingerprint:
+                advice = "Clear the task to start anew, or restore the arguments to go on."
+                raise LedgerError(
+                    error_text(
+                        "Nothing was submitted: the arguments of the batch have changed since its ledger was "
+                        "begun",
+                        advice,
+                        ledger=self._ledger_uri,
+                    ),
+                    advice=advice,
+                    code="Changed",
+                )
+            try:
+                await writer.append([encode_entry(entry) for entry in entries])
+            except LedgerFencedError:
+                continue
+            state.apply_all(entries)
+            if writer.number > 1:
+                log.info(
+                    "Resuming the batch: %d objects, %s; ledger %s",
+                    len(state.rows),
+                    _counted(state.counts()) or "no plan yet",
+                    self._ledger_uri,
+                )
+            return
+        raise LedgerFencedError(
+            error_text(
+                "The ledger could not be taken over: others write it all the time", ledger=self._ledger_uri
+            )
+        )
+
+    def _header(self) -> Any:
+        return {
+            "oss_async_ledger": VERSION,
+            "fingerprint": self._spec.request_fingerprint,
+            "created": round(time.time(), 3),
+            "bucket": self._spec.bucket,
+        }
+
+    async def _record(self, *entries: Any) -> None:
+        """Store entries, and only then apply them."""
+        await self._writer.record(*entries)
+        self.state.apply_all(entries)
+
+    def _post(self, *entries: Any) -> None:
+        """Apply entries now; they are stored with the next block."""
+        self._writer.post(*entries)
+        self.state.apply_all(entries)
+
+    async def _phase(self, phase: str, detail: dict[str, Any]) -> None:
+        await self._record(["p", phase, round(time.time(), 3), detail])
+
+    def _now(self) -> float:
+        return round(time.time() - self.state.created, 2)
+
+    # The plan
+
+    async def _plan(self) -> None:
+        plan = await make_plan(self._services, self._spec)
+        for warning in plan.warnings:
+            log.warning("%s", warning)
+        if plan.rows:
+            # Before anything is paid, and before the plan is stored.
+            await self._project(self._source(plan.rows[0]).bucket)
+        lines = [encode_entry(["p", "planning", round(time.time(), 3)])]
+        size = 0
+        for number, entry in enumerate(plan.entries()):
+            lines.append(encode_entry(entry))
+            size += len(lines[-1])
+            if size >= MAX_BLOCK_BYTES:
+                await self._writer.append(lines)
+                lines, size = [], 0
+            if number % (TURN * 10) == 0:
+                await asyncio.sleep(0)
+        begun = ["p", "running", round(time.time(), 3), {"try": self._spec.try_number, **plan.summary()}]
+        lines.append(encode_entry(begun))
+        await self._writer.append(lines)
+        self.state.rows, self.state.set_aside = plan.rows, plan.set_aside
+        self.state.apply(begun)
+        log.info(
+            "Planned: %d objects found, %d to submit (%d bytes), set aside: %s; ledger %s",
+            plan.found,
+            len(plan.rows),
+            plan.size,
+            _counted(Counter(reason for _, reason in plan.set_aside)) or "none",
+            self._ledger_uri,
+        )
+
+    def _source(self, row: Row) -> ObjectURI:
+        bucket = self.state.header.get("bucket") or self._spec.bucket
+        return ObjectURI.parse(row.source, default_bucket=bucket)
+
+    async def _project(self, bucket: str) -> str:
+        """Return the IMM project of a bucket."""
+        if bucket not in self._projects:
+            self._projects[bucket] = await settle_project(self._services, bucket, self._spec.imm_project)
+        return self._projects[bucket]
+
+    async def _settle_concurrency(self) -> None:
+        if not self.state.rows:
+            return
+        project = await self._project(self._source(self.state.rows[0]).bucket)
+        try:
+            self._concurrency = await retry(
+                lambda: self._services.imm.get_engine_concurrency(project),
+                seconds=self._services.timing.retry_seconds,
+                backoff=self._services.timing.call_backoff,
+            )
+        except OSSServiceError as error:
+            log.info("The concurrency of IMM project %s is not known: %s", project, error)
+
+    @property
+    def in_flight_limit(self) -> int:
+        """How many jobs may be under way: what the project works off before its queue times out."""
+        limit = self._spec.max_in_flight
+        slots = self._concurrency
+        if slots is None:
+            return max(1, int(limit * self._squeeze))
+        allowed = 2.0 * slots
+        if len(self._durations) >= MIN_MEASURED:
+            # What was measured includes the time in the queue.
+            measured = sum(self._durations) / len(self._durations)
+            work = measured * min(1.0, slots / max(1, len(self._active)))
+            allowed = slots * (1 + QUEUE_SECONDS / max(work, 0.001))
+        return max(1, min(limit, int(allowed * self._squeeze)))
+
+    # The work
+
+    async def _work(self) -> None:
+        """Work on all objects until each has ended, the deadline has passed, or the batch cannot go on."""
+        doubtful: list[int] = []
+        for index, row in enumerate(self.state.rows):
+            if row.state == "t":
+                self._start(index, self._follow(index))
+            elif row.state == "i":
+                doubtful.append(index)
+            elif row.state in ("", "a"):
+                self._queue.append(index)
+        if doubtful:
+            log.info("Reconciling %d submissions whose answer is not known", len(doubtful))
+            for index in doubtful:
+                self._start(index, self._settle_doubt(index))
+        while self._queue or self._later or self._active:
+            if self._error is not None:
+                raise self._error
+            now = time.monotonic()
+            while self._later and self._later[0][0] <= now:
+                self._queue.append(heapq.heappop(self._later)[1])
+            if self._killed():
+                raise OSSAsyncError(
+                    "Nothing more is submitted: the task was killed. A retry goes on where it was."
+                )
+            if self._deadline_passed and not self._active:
+                break
+            room = 0 if self._deadline_passed else self.in_flight_limit - len(self._active)
+            for _ in range(min(room, len(self._queue))):
+                index = self._queue.popleft()
+                self._start(index, self._submit_and_follow(index))
+            self._changed.clear()
+            pause = min(1.0, max(0.01, self._later[0][0] - now)) if self._later else 1.0
+            try:
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def _deadline_passed(self) -> bool:
+        return time.time() >= self._spec.deadline
+
+    def _start(self, index: int, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="oss-async-batch-object")
+        self._active[index] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # It may have been put back and started again.
+            if self._active.get(index) is task:
+                del self._active[index]
+            self._changed.set()
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._abort(error)
+
+        task.add_done_callback(ended)
+
+    def _abort(self, error: BaseException) -> None:
+        """End the batch with an error; the first one counts."""
+        if self._error is None:
+            self._error = error
+        self._changed.set()
+
+    async def _submit_and_follow(self, index: int) -> None:
+        if await self._submit(index):
+            await self._follow(index)
+
+    async def _submit(self, index: int) -> bool:
+        """Submit one object, and return whether it has a job now."""
+        row = self.state.rows[index]
+        source = self._source(row)
+        request = self._builder.request(source, row.target, row.arguments, await self._project(source.bucket))
+        await self._rate.acquire()
+        self._intents.add(index)
+        await self._record(["i", index, row.attempt + 1, self._now()])
+        async with self._slots:
+            await self._services.oss.prepare()
+            while True:
+                if self._stopping or self._killed() or self._error is not None or self._deadline_passed:
+                    self._intents.discard(index)
+                    self._post(["x", index])
+                    return False
+                # A process that was stopped in between may have been superseded: the ledger tells.
+                if 0 <= time.time() - row.intent <= INTENT_MAX_AGE:
+                    break
+                await self._record(["i", index, row.attempt, self._now()])
+            self._intents.discard(index)
+            self._submitting += 1
+            sent = time.monotonic()
+            try:
+                job = await submit_attempt(self._services.oss, request, timeout=self._timing.submit_timeout)
+            except OSSSubmitUncertainError as error:
+                log.warning("%s Reconciling.", error)
+            except OSSSubmitError as error:
+                self._refused(index, error, sent)
+                return False
+            else:
+                self._accepted(index, job)
+                return True
+            finally:
+                self._submitting -= 1
+        await self._settle_doubt(index)
+        return False
+
+    def _accepted(self, index: int, job: OSSJob) -> None:
+        self._rate.speed_up()
+        self._refusals = 0
+        self._count("jobs_submitted")
+        submitted = job.submitted if job.submitted is not None else time.time()
+        self._post(["t", index, job.task_id, round(submitted - self.state.created, 2)])
+
+    def _refused(self, index: int, error: OSSSubmitError, sent: float) -> None:
+        """Settle an object for which there is no job."""
+        diagnosis = diagnosis_for(error)
+        throttled = isinstance(error, OSSSubmitRefusedError) and diagnosis.kind == "throttled"
+        if throttled or isinstance(error, OSSSubmitNotSentError):
+            # Nothing was accepted, and this passes: no attempt is used up.
+            warn_rate_limited("Submissions are slowed down: %s", error)
+            self._rate.slow_down(error.retry_after, sent)
+            self._post(["x", index])
+            self._put_back(index, self._timing.retry_delay / 4)
+            return
+        if diagnosis.kind == "missing" and error.code in ("NoSuchKey", "SymlinkTargetNotExist"):
+            self._refusals = 0
+            self._end(
+                index, "g" if may_vanish(self._spec.sources) else "r", code=error.code, message=error.detail
+            )
+            return
+        self._end(index, "r", code=error.code, message=error.detail or str(error))
+        self._refusals = self._refusals + 1 if diagnosis.kind in GENERAL_KINDS else 0
+        if self._refusals >= MAX_REFUSALS:
+            advice = (
+                error.advice or "Correct the connection or its rights; a retry goes on where the batch was."
+            )
+            self._abort(
+                error.replace(
+                    message=error_text(
+                        f"The batch stops, because OSS refused {self._refusals} objects in a row: "
+                        f"{error.detail}",
+                        advice,
+                        ledger=self._ledger_uri,
+                        code=error.code,
+                    )
+                )
+            )
+
+    def _end(
+        self, index: int, state: str, *, code: str = "", message: str = "", content: str | None = None
+    ) -> None:
+        entry = ["e", index, state, self._now()]
+        if code or message or content is not None:
+            entry += [code, message[:MAX_MESSAGE]]
+        if content is not None:
+            entry.append(content)
+        self._post(entry)
+        if state in FINAL:
+            self._ended_here += 1
+
+    def _put_back(self, index: int, seconds: float) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds * jitter(), index))
+        self._changed.set()
+
+    async def _follow(self, index: int) -> None:
+        """Wait until the job of an object has ended."""
+        row = self.state.rows[index]
+        source = self._source(row)
+        job = self._job(row, source, await self._project(source.bucket))
+        begun = row.submitted or time.time()
+        limit = min(begun + self._spec.object_timeout, begun + MAX_TIMEOUT)
+        if row.budget or limit < time.time():
+            limit = max(limit, min(time.time() + self._spec.object_timeout, begun + MAX_TIMEOUT))
+        try:
+            status = await self._services.poller.wait(job, deadline=min(limit, self._spec.deadline))
+        except OSSJobTimeoutError:
+            if limit < self._spec.deadline or begun + MAX_TIMEOUT <= time.time():
+                self._end(index, "o", code="ObjectTimeout", message="The job had not ended in object_timeout")
+            return
+        except OSSServiceError as error:
+            if refuses_credentials(error) or missing_resource(error) == "project":
+                raise
+            self._end(index, "u", code=error.code, message=error.detail or str(error))
+            return
+        await self._ended(index, job, status)
+
+    def _job(self, row: Row, source: ObjectURI, project: str) -> OSSJob:
+        return OSSJob(
+            task_id=row.task_id,
+            task_type=self._builder.task_type,
+            source=str(source),
+            imm_project=project,
+            submitted_at=iso(row.submitted),
+        )
+
+    async def _ended(self, index: int, job: OSSJob, status: JobStatus) -> None:
+        row = self.state.rows[index]
+        if status.state == "succeeded":
+            self._durations.append(max(0.0, time.time() - row.submitted))
+            content = None
+            if job.task_type == "DecodeBlindWatermark":
+                try:
+                    content = await retry(
+                        lambda: self._services.imm.get_watermark(job.imm_project, job.task_id),
+                        seconds=self._services.timing.retry_seconds,
+                    )
+                except OSSServiceError as error:
+                    self._end(index, "u", code=error.code, message=error.detail or str(error))
+                    return
+            self._end(index, "s", content=content)
+            return
+        self._count("jobs_failed")
+        if status.state == "lost":
+            self._end(index, "l", code="JobLost", message="IMM does not know the job any more")
+            return
+        kind = diagnose("job", status.code, status.detail).kind
+        if kind == "queue_timeout":
+            # The project works off less than was believed.
+            self._squeeze = max(0.25, self._squeeze * 0.9)
+        if kind in PASSING_KINDS and row.attempt - row.budget < self._spec.attempts:
+            self._end(index, "a", code=status.code, message=status.detail)
+            self._put_back(index, self._timing.retry_delay * 2 ** (row.attempt - row.budget - 1))
+        else:
+            self._end(index, "f", code=status.code, message=status.detail)
+
+    # Doubt
+
+    async def _settle_doubt(self, index: int) -> None:
+        """Find out whether a request has started a job, together with all others in doubt; then go on."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._doubtful.append((index, settled))
+        if self._reconciler is None or self._reconciler.done():
+            self._reconciler = asyncio.create_task(self._reconcile(), name="oss-async-batch-reconciler")
+            self._reconciler.add_done_callback(self._reconciled)
+        await settled
+        if self.state.rows[index].state == "t":
+            await self._follow(index)
+
+    def _reconciled(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._abort(error)
+
+    async def _reconcile(self) -> None:
+        while self._doubtful:
+            # Those that come together are settled together.
+            await asyncio.sleep(self._timing.linger)
+            doubtful, self._doubtful = self._doubtful, []
+            rows = self.state.rows
+            requests = []
+            for index, _ in doubtful:
+                row, source = rows[index], self._source(rows[index])
+                project = await self._project(source.bucket)
+                requests.append(
+                    (self._builder.request(source, row.target, row.arguments, project), row.intent)
+                )
+            known = {task_id for row in rows for task_id in (row.task_id, *row.earlier) if task_id}
+            found = await reconcile_many(
+                self._services, requests, known, deadline=min(self._spec.deadline, time.time() + 3600)
+            )
+            for (index, settled), result in zip(doubtful, found, strict=True):
+                if result.job is not None:
+                    self._count("jobs_reconciled")
+                    log.info("Found job %s of %s: %s", result.job.task_id, rows[index].source, result.reason)
+                    submitted = result.job.submitted or rows[index].intent
+                    task_id = result.job.task_id
+                    self._post(["t", index, task_id, round(submitted - self.state.created, 2)])
+                    if task_id == UNKNOWN_TASK_ID:
+                        self._end(index, "s")
+                elif result.certain or self._spec.on_uncertain_submit == "resubmit":
+                    log.info("Submitting %s again: %s", rows[index].source, result.reason)
+                    self._post(["x", index])
+                    self._put_back(index, 0.0)
+                else:
+                    self._end(index, "u", code="SubmitUncertain", message=result.reason)
+                if not settled.done():
+                    settled.set_result(None)
+
+    # The end
+
+    async def _finish(self) -> dict[str, Any]:
+        """Write the manifest and the last entry, and return the summary."""
+        await self._writer.flush()
+        suffix = f"{self._spec.try_number}-{self._writer.writer}.{self._spec.manifest_format}"
+        manifest = ObjectURI(
+            self._ledger_uri.bucket, f"{self._ledger_uri.key.rpartition('/')[0]}/manifest-{suffix}"
+        )
+        await write_manifest(self._services, self.state, self._builder, manifest)
+        summary = self.summary(str(manifest))
+        log.info("%s", self._progress_text())
+        await self._phase("finished", {"try": self._spec.try_number, "summary": summary})
+        return summary
+
+    def summary(self, manifest: str = "") -> dict[str, Any]:
+        """Return counts, sizes, addresses and the first failures as JSON natives."""
+        state = self.state
+        counts = state.counts()
+        failed = sum(counts[letter] for letter in FAILED)
+        unfinished = sum(count for letter, count in counts.items() if letter not in FINAL)
+        failures = [row for row in state.rows if row.state in FAILED]
+        tolerated = self._spec.max_failed
+        if isinstance(tolerated, float) and tolerated < 1:
+            tolerated = tolerated * len(state.rows)
+        return {
+            "ok": not unfinished and failed <= tolerated,
+            "objects": len(state.rows),
+            **{name: counts[letter] for letter, name in STATES.items() if letter in FINAL},
+            "unfinished": unfinished,
+            "set_aside": dict(Counter(reason for _, reason in state.set_aside)),
+            "bytes": sum(max(0, row.size) for row in state.rows),
+            "jobs": sum(bool(row.task_id) + len(row.earlier) for row in state.rows),
+            "codes": dict(Counter(row.code or STATES[row.state] for row in failures)),
+            "again": sum(self._may_be_tried_again(row) or row.state not in FINAL for row in state.rows),
+            "failures": [record_of(state, row, "") for row in itertools.islice(failures, MAX_FAILURES)],
+            "manifest": manifest,
+            "ledger": str(self._ledger_uri),
+        }
+
+    def _may_be_tried_again(self, row: Row) -> bool:
+        """Whether a later try of the task takes an ended object again."""
+        if row.state == "u":
+            return bool(row.task_id) or self._spec.on_uncertain_submit == "resubmit"
+        if row.state == "r":
+            kind = diagnose("OSS", row.code, row.message, action="AsyncProcessObject").kind
+            return kind in GENERAL_KINDS or kind not in FINAL_KINDS
+        if row.state == "f":
+            return diagnose("job", row.code, row.message).kind not in FINAL_KINDS
+        return row.state in ("l", "o")
+
+    async def _report_progress(self) -> None:
+        while True:
+            await asyncio.sleep(self._timing.progress)
+            log.info("%s", self._progress_text())
+            try:
+                self._writer.post(["h", self._now()])
+            except LedgerError:
+                return
+
+    def _progress_text(self) -> str:
+        counts = self.state.counts()
+        total, aside = len(self.state.rows), len(self.state.set_aside)
+        failed = sum(counts[letter] for letter in FAILED)
+        ended = sum(count for letter, count in counts.items() if letter in FINAL)
+        submitted = total - counts[""] - counts["i"]
+        rate = self._ended_here / max(0.001, time.monotonic() - self._begun)
+        left = f"{(total - ended) / rate / 60:.0f} minutes" if rate > 0 and self._ended_here else "not known"
+        return (
+            f"Batch: {total + aside} found, {aside} set aside, {submitted} submitted, {counts['t']} running, "
+            f"{counts['s']} succeeded, {failed} failed, {counts['g']} gone; "
+            f"{rate:.1f} objects/s, remaining: {left}"
+        )
+
+    async def _stop(self) -> None:
+        """Let submissions under way end, and store what is known."""
+        self._stopping = True
+        until = time.monotonic() + STOP_SECONDS
+        if not isinstance(self._error, LedgerError):
+            while self._submitting and time.monotonic() < until:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        tasks: list[asyncio.Task[None]] = [*self._active.values()]
+        if self._reconciler is not None:
+            tasks.append(self._reconciler)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._intents and self._writer.error is None:
+            self._writer.post(*(["x", index] for index in sorted(self._intents)))
+        await self._writer.close()
+
+
+def batch_error(summary: dict[str, Any]) -> OSSBatchFailedError:
+    """Return the error of a batch of which too much has failed."""
+    codes = _counted(summary["codes"])
+    failed = sum(summary[STATES[letter]] for letter in FAILED)
+    reasons = []
+    if failed:
+        reasons.append(f"{failed} of {summary['objects']} objects failed ({codes})")
+    if summary["unfinished"]:
+        reasons.append(f"{summary['unfinished']} had not ended at the deadline")
+    first = "; ".join(
+        f"{record['source']}: {record.get('code', '')} {record.get('message', '')}".rstrip()
+        for record in summary["failures"][:3]
+    )
+    again = summary["again"]
+    advice = (
+        f"A retry takes {again} of them again, and nothing that has succeeded."
+        if again
+        else "No retry can mend this: correct the objects or the arguments, and clear the task."
+    )
+    code = next(iter(Counter(summary["codes"]).most_common(1)), ("",))[0]
+    return OSSBatchFailedError(
+        error_text(
+            f"{' and '.join(reasons) or 'The batch failed'}{f'. First: {first}' if first else ''}",
+            advice,
+            manifest=summary["manifest"],
+            ledger=summary["ledger"],
+        ),
+        summary=summary,
+        code=str(code),
+        advice=advice,
+    )
+
+
+def _counted(counts: Any) -> str:
+    """Return counts as text, such as ``3 archived, 1 folder``; the most frequent first."""
+    items: Iterable[tuple[str, int]] = Counter(counts).most_common(10)
+    return ", ".join(f"{count} {STATES.get(name, name) or 'pending'}" for name, count in items if count)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_oss_async.exceptions import (
+    OSSAsyncError,
     OSSServiceError,
     OSSThrottledError,
     OSSUnavailableError,
@@ -241,7 +242,7 @@ def diagnosis_of(error: OSSServiceError) -> Diagnosis:
 MissingResource = Literal["task", "project", "attachment"]
 
 
-def missing_resource(error: OSSServiceError) -> MissingResource | None:
+def missing_resource(error: OSSAsyncError) -> MissingResource | None:
     """Return what IMM did not find, or ``None`` if the error says something else.
 
     IMM answers HTTP 400 with the code ``ResourceNotFound`` and names the resource only in the message. The
@@ -255,7 +256,7 @@ def missing_resource(error: OSSServiceError) -> MissingResource | None:
     return min(places, key=places.__getitem__, default=None)
 
 
-def is_task_not_found(error: OSSServiceError) -> bool:
+def is_task_not_found(error: OSSAsyncError) -> bool:
     """Whether IMM does not know the task: not yet, no more (after 7 days), or elsewhere."""
     return missing_resource(error) == "task"
 

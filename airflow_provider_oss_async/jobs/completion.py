@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry, warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
+    OSSConnectionError,
     OSSServiceError,
     OSSThrottledError,
     OSSUnavailableError,
@@ -254,7 +255,7 @@ class ObjectStrategy(CompletionStrategy):
                     return status
             except (OSSThrottledError, OSSUnavailableError):
                 pass
-            except OSSServiceError:
+            except (OSSServiceError, OSSConnectionError):
                 refusals += 1
                 if refusals >= MAX_REFUSALS:
                     raise

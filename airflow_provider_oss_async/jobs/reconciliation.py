@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.clients.imm import TaskInfo
 from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry
-from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSServiceError, OSSUnavailableError
+from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSServiceError
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.process.naming import outputs_of
 
@@ -86,7 +86,7 @@ async def reconcile(
             found = await retry(search, seconds=timing.retry_seconds, backoff=timing.call_backoff)
             if found.job is not None or last:
                 return found
-    except OSSServiceError as error:
+    except OSSAsyncError as error:
         return Reconciled(None, certain=False, reason=f"the search failed: {error}")
     raise AssertionError("unreachable")  # pragma: no cover
 
@@ -118,7 +118,7 @@ async def reconcile_many(
         group = [requests[number] for number in numbers]
         try:
             found = await _reconcile_group(services, group, known, deadline)
-        except OSSServiceError as error:
+        except OSSAsyncError as error:
             found = [Reconciled(None, certain=False, reason=f"the search failed: {error}")] * len(group)
         results.update(zip(numbers, found, strict=True))
     return [results[number] for number in range(len(requests))]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_oss_async.clients.errors import missing_resource
 from airflow_provider_oss_async.clients.retry import retry
 from airflow_provider_oss_async.exceptions import (
+    OSSConnectionError,
     OSSServiceError,
     OSSUnavailableError,
     ProcessError,
@@ -103,7 +104,7 @@ async def wait_for_result(
             ),
             spec.job,
         ) from None
-    except OSSServiceError as error:
+    except (OSSServiceError, OSSConnectionError) as error:
         raise with_job(error, spec.job) from None
 
 
@@ -117,7 +118,7 @@ async def poll_once(
     """
     try:
         return await strategy_of(spec.completion).poll(services, spec, known_since)
-    except OSSServiceError as error:
+    except (OSSServiceError, OSSConnectionError) as error:
         raise with_job(error, spec.job) from None
 
 

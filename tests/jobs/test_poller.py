@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,13 +28,14 @@ from airflow_provider_oss_async.jobs.poller import (
 )
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI, VideoConvert
-from tests.support.services import QUICK, quick_services
+from tests.support.services import QUICK, quick_services, wire_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from airflow_provider_oss_async.clients.credentials import Credentials
     from airflow_provider_oss_async.jobs.services import Services
+    from tests.support.wire import Request, Wire
 
 
 async def start(services: Services, target: str = "out.mp4", project: str = "local-project") -> OSSJob:
@@ -448,3 +452,48 @@ def test_what_a_status_means(text: str, state: str) -> None:
     info = TaskInfo("t", "MediaConvert", text, code="C", message="m")
     assert status_of(info).state == state
     assert status_of(info).final is (state != "running")
+
+
+class TestListingsWithoutEnd:
+    """``ListTasks`` may go on for ever; each test counts what it costs."""
+
+    async def poll(
+        self, wire: Wire, tokens: Iterator[str], listed: int, rate: float = 1000.0
+    ) -> tuple[int, int]:
+        """Wait for 30 running jobs, of which a page lists some; return the numbers of requests."""
+        started = datetime.now(UTC).isoformat()
+        jobs = [
+            OSSJob(f"T-{n}", "MediaConvert", "oss://media/in.mov", imm_project="p", submitted_at=started)
+            for n in range(30)
+        ]
+        tasks = [{"TaskId": job.task_id, "TaskType": "MediaConvert", "Status": "Running"} for job in jobs]
+
+        def respond(request: Request) -> tuple[int, str]:
+            if request.action == "GetTask":
+                return 200, '{"Status": "Running"}'
+            return 200, json.dumps({"Tasks": tasks[:listed], "NextToken": next(tokens)})
+
+        wire.respond = respond
+        async with quick_services(wire_settings(wire), rate=rate) as services:
+            waits = [services.poller.wait(job, deadline=soon(2), max_interval=0.5) for job in jobs]
+            results = await asyncio.gather(*waits, return_exceptions=True)
+        assert {type(result) for result in results} == {OSSJobTimeoutError}
+        actions = [request.action for request in wire.requests]
+        return actions.count("ListTasks"), actions.count("GetTask")
+
+    async def test_a_repeated_token(self, wire: Wire) -> None:
+        lists, gets = await self.poll(wire, itertools.repeat("same"), 29)
+        # After that, jobs are polled one by one for ten minutes.
+        assert lists == 2
+        assert gets >= 30
+
+    async def test_new_tokens_for_the_same_tasks(self, wire: Wire) -> None:
+        tokens = (f"token-{number}" for number in itertools.count())
+        lists, gets = await self.poll(wire, tokens, 29)
+        # 29 tasks make at most five pages worthwhile, at each of a few batch polls.
+        assert 6 <= lists <= 60
+        assert gets >= 30
+
+    async def test_the_rate_limit_is_shared(self, wire: Wire) -> None:
+        tokens = (f"token-{number}" for number in itertools.count())
+        assert sum(await self.poll(wire, tokens, 29, rate=20.0)) <= 20 * 4

@@ -1,25 +1,34 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_oss_async.exceptions import OSSServiceError, OSSUnavailableError, ProcessError
+from airflow_provider_oss_async.clients.oss import OSSClient
+from airflow_provider_oss_async.exceptions import (
+    OSSConnectionError,
+    OSSServiceError,
+    OSSUnavailableError,
+    ProcessError,
+)
 from airflow_provider_oss_async.jobs.completion import STRATEGIES
 from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 from airflow_provider_oss_async.jobs.waiting import poll_once, settle_project, wait_for_result
-from airflow_provider_oss_async.process import ObjectURI, VideoConvert
-from tests.support.services import QUICK, quick_services
+from airflow_provider_oss_async.process import DocumentConvert, ObjectURI, VideoConvert
+from tests.support.services import QUICK, quick_services, wire_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_oss_async.clients.credentials import Credentials
     from airflow_provider_oss_async.jobs.services import Services
+    from tests.support.wire import Wire
 
 SOURCE = ObjectURI("media", "in.mov")
 OUT = ObjectURI("media", "out.mp4")
@@ -122,3 +131,54 @@ async def test_searches_for_outputs_leave_connections_to_others(stand: Any) -> N
             await asyncio.sleep(0.01)
         assert (await poll_once(services, spec)).state == "succeeded"
         assert all(result["outputs"] for result in await asyncio.gather(*searches))
+
+
+def listing(number: int) -> str:
+    return (
+        f"<ListBucketResult><Contents><Key>pages/{number}.png</Key><Size>1</Size></Contents>"
+        f"<IsTruncated>true</IsTruncated><NextContinuationToken>token-{number}</NextContinuationToken>"
+        "</ListBucketResult>"
+    )
+
+
+def many_outputs(deadline: float = 2.0) -> WaitSpecification:
+    request = build_request(
+        DocumentConvert(target_format="png"), SOURCE, ObjectURI("media", "pages/{index}.png")
+    )
+    job = OSSJob(
+        "T", request.task_type, str(SOURCE), request.target, request.process.encode(), imm_project="p"
+    )
+    return WaitSpecification(job, "imm", time.time() + deadline)
+
+
+async def test_a_listing_of_outputs_without_end_is_read_once(wire: Wire) -> None:
+    wire.respond = lambda request: (200, listing(1))
+    async with quick_services(wire_settings(wire)) as services:
+        with pytest.raises(OSSServiceError, match="does not end: the service repeats a page") as caught:
+            await wait_for_result(services, many_outputs(), JobStatus("succeeded"))
+    assert len(wire.requests) == 2
+    assert caught.value.job["task_id"] == "T"
+
+
+async def test_a_listing_of_outputs_ends_with_the_deadline(wire: Wire) -> None:
+    numbers = itertools.count()
+    wire.delay = 0.02
+    wire.respond = lambda request: (200, listing(next(numbers)))
+    async with quick_services(wire_settings(wire), timing=replace(QUICK, retry_seconds=0.5)) as services:
+        begun = time.monotonic()
+        with pytest.raises(OSSUnavailableError, match="could not be found in time") as caught:
+            await wait_for_result(services, many_outputs(1.0), JobStatus("succeeded"))
+        assert 1.2 < time.monotonic() - begun < 4
+    assert caught.value.job["task_id"] == "T"
+    assert len(wire.requests) < 100
+
+
+async def test_credentials_that_cannot_be_had_name_the_job(services: Services) -> None:
+    async def none() -> Credentials:
+        raise OSSConnectionError("no credentials now")
+
+    without = replace(services, oss=OSSClient(services.oss.sdk, none))
+    spec = many_outputs()
+    with pytest.raises(OSSConnectionError, match="The job was submitted and will be billed") as caught:
+        await wait_for_result(without, spec, JobStatus("succeeded"))
+    assert caught.value.job == spec.job.to_dict()

@@ -146,9 +146,10 @@ class OSSAsyncBaseOperator(BaseOperator):
         oss_conn_id: str = "oss_async_default",
         **kwargs: Any,
     ) -> None:
-        if HAS_RETRY_POLICY and kwargs.get("retry_policy") is None:
-            kwargs["retry_policy"] = OSSRetryPolicy(retry_failed_job)
         super().__init__(**kwargs)
+        # Only now, so that the default_args of a DAG count.
+        if HAS_RETRY_POLICY and self.retry_policy is None:
+            self.retry_policy = OSSRetryPolicy(retry_failed_job)
         self.source = source
         self.target = target
         self.if_target_exists = if_target_exists

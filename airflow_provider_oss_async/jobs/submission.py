@@ -139,6 +139,7 @@ async def submit(
     timeout: float = 60.0,
     backoff: Backoff = SUBMIT_BACKOFF,
     before_attempt: Callable[[], None] | None = None,
+    intent_max_age: float = INTENT_MAX_AGE,
 ) -> OSSJob:
     """Submit a job.
 
@@ -147,9 +148,10 @@ async def submit(
 
     :param timeout: seconds for one attempt as a whole; default 60.
     :param backoff: between the attempts; default 0.5 to 8 s, doubling.
-    :param before_attempt: called, in a thread, within :data:`INTENT_MAX_AGE` seconds before each request;
-        what
-        it raises prevents the request.
+    :param before_attempt: stores the intent; called in a thread before each request. What it raises prevents
+        the request.
+    :param intent_max_age: seconds between the call of ``before_attempt`` and the request at most; where they
+        have passed it is called again. Default 5.
     :raises OSSSubmitRefusedError: the service refused; there is no job.
     :raises OSSSubmitNotSentError: the service could not be reached; there is no job.
     :raises OSSSubmitUncertainError: there may be a job.
@@ -157,10 +159,11 @@ async def submit(
     interval = 0.0
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return await _attempt(oss, request, timeout, before_attempt)
+            return await _attempt(oss, request, timeout, before_attempt, intent_max_age)
         except OSSSubmitError as error:
             repeatable = isinstance(error, OSSSubmitNotSentError) or (
-                isinstance(error, OSSSubmitRefusedError) and diagnosis_of(error).kind == "throttled"
+                isinstance(error, OSSSubmitRefusedError)
+                and (error.status == 429 or diagnosis_of(error).kind == "throttled")
             )
             if not repeatable or attempt == ATTEMPTS:
                 raise
@@ -175,11 +178,15 @@ async def submit_attempt(oss: OSSClient, request: JobRequest, *, timeout: float 
     :param timeout: seconds for the request; default 60.
     :raises OSSSubmitError: as :func:`submit`.
     """
-    return await _attempt(oss, request, timeout, None)
+    return await _attempt(oss, request, timeout, None, INTENT_MAX_AGE)
 
 
 async def _attempt(
-    oss: OSSClient, request: JobRequest, timeout: float, before_attempt: Callable[[], None] | None
+    oss: OSSClient,
+    request: JobRequest,
+    timeout: float,
+    before_attempt: Callable[[], None] | None,
+    intent_max_age: float,
 ) -> OSSJob:
     source, text = request.source, request.process.encode()
     try:
@@ -189,11 +196,11 @@ async def _attempt(
             error_text(f"Nothing was submitted: {error}", source=source, target=request.target),
             **{**error.fields, "source": str(source), "target": request.target},
         ) from None
-    if before_attempt is not None and not await _stored_in_time(before_attempt):
+    if before_attempt is not None and not await _stored_in_time(before_attempt, intent_max_age):
         advice = "Check the API server and the database of Airflow: the task state store is too slow."
         raise OSSSubmitNotSentError(
             error_text(
-                f"Nothing was submitted: storing the intent took more than {INTENT_MAX_AGE:g} s each time",
+                f"Nothing was submitted: storing the intent took more than {intent_max_age:g} s each time",
                 advice,
                 source=source,
                 target=request.target,
@@ -238,13 +245,13 @@ async def _attempt(
     )
 
 
-async def _stored_in_time(store: Callable[[], None]) -> bool:
+async def _stored_in_time(store: Callable[[], None], max_age: float) -> bool:
     """Store the intent, again where the process was stopped meanwhile: it may have been superseded."""
     for _ in range(INTENT_ATTEMPTS):
         began = time.time(), time.monotonic()
         await asyncio.to_thread(store)
         # Not all clocks run on while a machine is suspended.
-        if max(time.time() - began[0], time.monotonic() - began[1]) <= INTENT_MAX_AGE:
+        if max(time.time() - began[0], time.monotonic() - began[1]) <= max_age:
             return True
     return False
 

@@ -1,25 +1,36 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import socket
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from email.utils import formatdate
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_oss_async.clients.oss import OSSClient
 from airflow_provider_oss_async.clients.retry import Backoff
 from airflow_provider_oss_async.exceptions import (
+    OSSConnectionError,
     OSSSubmitNotSentError,
     OSSSubmitRefusedError,
     OSSSubmitUncertainError,
     ProcessError,
 )
 from airflow_provider_oss_async.hooks.services import open_services
-from airflow_provider_oss_async.jobs.submission import ATTEMPTS, JobRequest, build_request, submit
+from airflow_provider_oss_async.jobs.submission import (
+    ATTEMPTS,
+    INTENT_ATTEMPTS,
+    JobRequest,
+    build_request,
+    submit,
+    submit_attempt,
+)
 from airflow_provider_oss_async.process import (
     DecodeBlindWatermark,
     DocumentConvert,
@@ -28,11 +39,14 @@ from airflow_provider_oss_async.process import (
     VideoConvert,
     parse_process,
 )
+from tests.support.services import wire_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from airflow_provider_oss_async.clients.credentials import Credentials
     from airflow_provider_oss_async.jobs.job import OSSJob
+    from tests.support.wire import Wire
 
 SOURCE = ObjectURI("media", "in.mov")
 TARGET = ObjectURI("media", "out.mp4")
@@ -407,3 +421,170 @@ def test_the_fingerprint_is_of_what_is_asked() -> None:
     ]
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 6
     assert replace(base, imm_project="p").fingerprint == base.fingerprint
+
+
+MARK = {"x-oss-request-id": "REQ"}
+REFUSAL = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+
+
+async def send_to(wire: Wire, extra: dict[str, Any] | None = None, **fields: Any) -> OSSJob:
+    return await send(wire_settings(wire, extra, **fields), backoff=SHORT)
+
+
+class TestAnswersOfOthers:
+    """Only what carries the marks of OSS says that there is no job."""
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 408, 429, 499, 502])
+    @pytest.mark.parametrize("body", ["", REFUSAL, "<html>gateway</html>"])
+    async def test_without_the_marks_of_oss_it_is_uncertain(self, wire: Wire, status: int, body: str) -> None:
+        wire.respond = lambda request: (status, body)
+        with pytest.raises(OSSSubmitUncertainError, match=f"HTTP {status} that is not from OSS") as caught:
+            await send_to(wire)
+        assert caught.value.status == status
+        assert len(wire.requests) == 1
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 408, 409])
+    async def test_with_them_it_is_refused(self, wire: Wire, status: int) -> None:
+        wire.headers = MARK
+        wire.respond = lambda request: (status, REFUSAL)
+        with pytest.raises(OSSSubmitRefusedError, match="OSS refused video/convert: no"):
+            await send_to(wire)
+        assert len(wire.requests) == 1
+
+    @pytest.mark.parametrize("status", [403, 407, 502])
+    async def test_a_proxy_that_refuses_a_tunnel_has_sent_nothing(
+        self, wire: Wire, status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("DEBUG")
+        wire.respond = lambda request: (status, "no")
+        proxy = wire.url.replace("//", "//someone:word-of-proxy@")
+        with pytest.raises(OSSSubmitNotSentError, match="nothing was submitted") as caught:
+            await send_to(wire, {"proxy": proxy}, host="https://127.0.0.1:9")
+        assert [request.method for request in wire.requests] == ["CONNECT"] * ATTEMPTS
+        assert str(status) in caught.value.detail
+        for text in (str(caught.value), repr(vars(caught.value)), repr(caught.value), caplog.text):
+            assert "word-of-proxy" not in text
+
+    async def test_a_proxy_that_wants_a_password_has_sent_nothing(self, wire: Wire) -> None:
+        wire.respond = lambda request: (407, "")
+        with pytest.raises(OSSSubmitNotSentError):
+            await send_to(wire)
+        assert len(wire.requests) == ATTEMPTS
+
+
+class TestOddAnswers:
+    @pytest.mark.parametrize(
+        ("date", "believed"),
+        [
+            ("garbage", False),
+            ("", False),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", False),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", False),
+            (formatdate(time.time() - 3600, usegmt=True), True),
+        ],
+    )
+    async def test_the_time_of_the_answer(self, wire: Wire, date: str, believed: bool) -> None:
+        wire.answer(200, '{"TaskId": "T"}', Date=date, x_oss_request_id="REQ")
+        begun = time.time()
+        job = await send_to(wire)
+        assert job.task_id == "T"
+        assert job.submitted is not None
+        expected = begun - 3600 if believed else begun
+        assert abs(job.submitted - expected) < 60
+
+    @pytest.mark.parametrize(
+        ("body", "task_id"),
+        [('{"TaskId": 42}', "42"), ('{"TaskId": "\\ud800"}', "?"), ('{"TaskId": "T", "EventId": [[]]}', "T")],
+    )
+    async def test_an_odd_id_is_kept(self, wire: Wire, body: str, task_id: str) -> None:
+        wire.answer(200, body)
+        job = await send_to(wire)
+        assert job.task_id == task_id
+        json.dumps(job.to_dict()).encode()
+
+    @pytest.mark.parametrize("body", ['{"TaskId": ["T"]}', '{"TaskId": null}', "[" * 100_000, b"\xff\xfe"])
+    async def test_an_acceptance_without_id_is_uncertain(self, wire: Wire, body: str | bytes) -> None:
+        wire.answer(200, body, x_oss_request_id="REQ")
+        with pytest.raises(OSSSubmitUncertainError, match="may be running") as caught:
+            await send_to(wire)
+        assert len(wire.requests) == 1
+        assert pickle.loads(pickle.dumps(caught.value)).fields == caught.value.fields
+
+
+class TestIntents:
+    """``before_attempt`` stores the intent; without it nothing is sent."""
+
+    async def submit(self, wire: Wire, store: Callable[[], None], **options: Any) -> OSSJob:
+        async with open_services(wire_settings(wire)) as services:
+            return await submit(services.oss, request(), backoff=SHORT, before_attempt=store, **options)
+
+    async def test_it_is_stored_before_each_request(self, wire: Wire) -> None:
+        wire.answer(429, REFUSAL, x_oss_request_id="REQ")
+        wire.answer(429, REFUSAL, x_oss_request_id="REQ")
+        wire.answer(200, '{"TaskId": "T"}')
+        seen: list[int] = []
+        job = await self.submit(wire, lambda: seen.append(len(wire.requests)))
+        assert job.task_id == "T"
+        assert seen == [0, 1, 2]
+
+    async def test_what_it_raises_prevents_the_request(self, wire: Wire) -> None:
+        wire.answer(429, REFUSAL, x_oss_request_id="REQ")
+
+        def store() -> None:
+            if wire.requests:
+                raise RuntimeError("superseded")
+
+        with pytest.raises(RuntimeError, match="superseded"):
+            await self.submit(wire, store)
+        assert len(wire.requests) == 1
+
+    async def test_an_intent_that_took_long_is_stored_again(self, wire: Wire) -> None:
+        wire.answer(200, '{"TaskId": "T"}')
+        pauses = [0.4, 0.0]
+        await self.submit(wire, lambda: time.sleep(pauses.pop(0)), intent_max_age=0.2)
+        assert pauses == []
+        assert len(wire.requests) == 1
+
+    async def test_a_store_that_is_always_slow_prevents_the_request(self, wire: Wire) -> None:
+        calls: list[float] = []
+
+        def store() -> None:
+            calls.append(time.time())
+            time.sleep(0.02)
+
+        with pytest.raises(
+            OSSSubmitNotSentError, match="Nothing was submitted: storing the intent took more"
+        ):
+            await self.submit(wire, store, intent_max_age=0.01)
+        assert len(calls) == INTENT_ATTEMPTS * ATTEMPTS
+        assert wire.requests == []
+
+
+async def test_one_attempt_is_one_request(wire: Wire) -> None:
+    wire.headers = MARK
+    wire.respond = lambda request: (429, REFUSAL)
+    async with open_services(wire_settings(wire)) as services:
+        with pytest.raises(OSSSubmitRefusedError):
+            await submit_attempt(services.oss, request())
+    assert len(wire.requests) == 1
+
+
+async def test_too_many_requests_are_not_repeated_for_ever(wire: Wire) -> None:
+    wire.headers = MARK
+    wire.respond = lambda request: (429, REFUSAL.replace("AccessDenied", "QpsLimitExceeded"))
+    with pytest.raises(OSSSubmitRefusedError, match="too many requests"):
+        await send_to(wire)
+    assert len(wire.requests) == ATTEMPTS
+
+
+async def test_credentials_that_cannot_be_had_have_sent_nothing(wire: Wire) -> None:
+    async def none() -> Credentials:
+        raise OSSConnectionError("no credentials now")
+
+    async with open_services(wire_settings(wire)) as services:
+        with pytest.raises(
+            OSSSubmitNotSentError, match="Nothing was submitted: no credentials now"
+        ) as caught:
+            await submit(OSSClient(services.oss.sdk, none), request(), backoff=SHORT)
+    assert wire.requests == []
+    assert (caught.value.source, caught.value.target) == ("oss://media/in.mov", "oss://media/out.mp4")

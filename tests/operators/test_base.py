@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import pickle
+import shutil
 import socket
 import time
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import Asset
+import structlog.testing
+from airflow.sdk import DAG, Asset
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -28,8 +34,12 @@ from airflow_provider_oss_async.operators.job_store import KEY
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from airflow_provider_oss_async.process import Style, VideoConvert, parse_process
-from tests.support.tasks import deferred
+from airflow_provider_oss_async.triggers.oss_async import may_end_in_trigger
+from tests.support.tasks import deferred, resume_deferred
 from tests.support.tasks import run_to_end as run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("quick", "connect")
 
@@ -172,20 +182,8 @@ def test_a_trigger_is_small_plain_and_holds_no_secret(stand: Any, connect: Any, 
 
 def test_nothing_left_to_do_ends_in_the_trigger(stand: Any, new_try: Any) -> None:
     stand.service.add_fault("job_delay", seconds=5, times=0)
-
-    def ends(**arguments: Any) -> bool:
-        caught = deferred(video(deferrable=True, **arguments), new_try())
-        return bool(caught.trigger.end_from_trigger)
-
-    assert ends(end_from_trigger=True)
-    assert not ends()
-    for something in (
-        {"outlets": [Asset("oss://media/out.mp4")]},
-        {"do_xcom_push": False},
-        {"post_execute": lambda *_: None},
-        {"multiple_outputs": True},
-    ):
-        assert not ends(end_from_trigger=True, **something), something
+    assert deferred(video(deferrable=True, end_from_trigger=True), new_try()).trigger.end_from_trigger
+    assert not deferred(video(deferrable=True), new_try()).trigger.end_from_trigger
 
 
 @pytest.fixture
@@ -487,11 +485,6 @@ def test_an_expired_token(stand: Any, connect: Any, new_try: Any, project: str) 
     assert "sts-secret" not in repr(vars(caught.value))
 
 
-def test_a_connection_that_is_not_defined(new_try: Any) -> None:
-    with pytest.raises(Exception, match="nowhere"):
-        video(oss_conn_id="nowhere").execute(new_try())
-
-
 def test_throttling_while_waiting_fails_nothing(stand: Any, new_try: Any) -> None:
     stand.service.add_fault("throttle", match="IMM:GetTask", times=3, seconds=0.05)
     assert video().execute(new_try())["status"] == "succeeded"
@@ -506,8 +499,6 @@ def test_nothing_is_left_open(new_try: Any) -> None:
 
 
 def test_killing_says_that_the_job_goes_on(stand: Any, new_try: Any) -> None:
-    import structlog.testing
-
     stand.service.add_fault("job_delay", seconds=5)
     with structlog.testing.capture_logs() as logs:
         video().on_kill()
@@ -523,3 +514,456 @@ def test_without_a_store_the_task_runs(stand: Any, new_try: Any) -> None:
     context = new_try()
     del context["task_state_store"]
     assert video().execute(context)["status"] == "succeeded"
+
+
+# Ending in the trigger
+
+
+class Overridden(OSSVideoConvertOperator):
+    def execute_complete(self, context: Any, event: Any = None) -> Any:
+        return super().execute_complete(context, event)
+
+
+class Posting(OSSVideoConvertOperator):
+    def post_execute(self, context: Any, result: Any = None) -> None:
+        """Do something with the result."""
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments"),
+    [
+        (OSSVideoConvertOperator, {"on_success_callback": print}),
+        (OSSVideoConvertOperator, {"outlets": [Asset("oss://media/out.mp4")]}),
+        (OSSVideoConvertOperator, {"do_xcom_push": False}),
+        (OSSVideoConvertOperator, {"post_execute": lambda *_: None}),
+        (OSSVideoConvertOperator, {"multiple_outputs": True}),
+        (Overridden, {}),
+        (Posting, {}),
+    ],
+)
+def test_what_the_triggerer_would_not_do_is_left_to_a_worker(
+    operator: type[OSSVideoConvertOperator], arguments: dict[str, Any]
+) -> None:
+    values = {"task_id": "t", "source": "a", "target": "b.mp4", "container": "mp4", "deferrable": True}
+    assert may_end_in_trigger(OSSVideoConvertOperator(**values, end_from_trigger=True))
+    assert not may_end_in_trigger(operator(**values, end_from_trigger=True, **arguments))
+
+
+def test_a_task_that_others_are_mapped_over_ends_on_a_worker() -> None:
+    with DAG("d", schedule=None):
+        first = video(deferrable=True, end_from_trigger=True)
+        assert may_end_in_trigger(first)
+        OSSVideoConvertOperator.partial(task_id="next", target="{index}.mp4", container="mp4").expand(
+            source=first.output
+        )
+    assert not may_end_in_trigger(first)
+
+
+@pytest.fixture
+def listener() -> Iterator[None]:
+    """A plugin that listens to task events, as the OpenLineage provider does."""
+    from airflow.listeners.listener import get_listener_manager as of_core
+    from airflow.sdk.listener import get_listener_manager as of_workers
+
+    plugin = ModuleType("a_listener")
+    exec(
+        "from airflow.listeners import hookimpl\n"
+        "@hookimpl\n"
+        "def on_task_instance_success(previous_state, task_instance):\n"
+        "    pass\n",
+        vars(plugin),
+    )
+    for manager in (of_core(), of_workers()):
+        manager.add_listener(plugin)
+    yield
+    for manager in (of_core(), of_workers()):
+        manager.clear()
+
+
+DAG_FILE = """
+from airflow.sdk import DAG
+from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+
+with DAG("ends_in_the_trigger", schedule=None):
+    convert = OSSVideoConvertOperator(
+        task_id="convert", source="a", target="b.mp4", container="mp4", deferrable=True, end_from_trigger=True
+    )
+    OSSAsyncTaskSensor(task_id="wait", job=convert.output, deferrable=True, end_from_trigger=True)
+"""
+
+
+@pytest.mark.usefixtures("listener", "airflow_db")
+def test_a_listener_is_no_import_error_and_hears_of_the_end(tmp_path: Path) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    (tmp_path / "dag.py").write_text(DAG_FILE)
+    bag = DagBag(str(tmp_path))
+    assert bag.import_errors == {}
+    tasks = bag.dags["ends_in_the_trigger"].tasks
+    assert len(tasks) == 2
+    for one in tasks:
+        assert one._end_from_trigger
+        assert not may_end_in_trigger(one)
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_lineage_is_that_of_the_task_itself(stand: Any, new_try: Any, deferrable: bool) -> None:
+    """Also of one of several mapped tasks, and without XCom."""
+    stand.put("other.mov")
+    stand.service.add_fault("job_delay", seconds=0.3, times=0)
+    tasks = [
+        video(source=f"{name}.mov", target=f"{name}.mp4", do_xcom_push=False, deferrable=deferrable)
+        for name in ("in", "other")
+    ]
+    for task in tasks:
+        run(task, new_try())
+    for task, name in zip(tasks, ("in", "other"), strict=True):
+        lineage = task.get_openlineage_facets_on_complete(None)
+        assert [(data.namespace, data.name) for data in lineage.inputs] == [("oss://media", f"{name}.mov")]
+        assert [(data.namespace, data.name) for data in lineage.outputs] == [("oss://media", f"{name}.mp4")]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_lineage_of_a_failure_has_the_input(stand: Any, new_try: Any, deferrable: bool) -> None:
+    stand.service.add_fault("job_delay", seconds=0.3)
+    stand.service.add_fault("job_fail")
+    first, second = video(deferrable=deferrable), video(deferrable=deferrable)
+    context = new_try()
+    # The worker that resumes a task knows nothing of its first part.
+    event = resume_deferred(deferred(first, context)) if deferrable else None
+    with pytest.raises(OSSJobFailedError):
+        second.execute_complete(context, event) if deferrable else second.execute(context)
+    lineage = second.get_openlineage_facets_on_failure(None)
+    assert [(data.namespace, data.name) for data in lineage.inputs] == [("oss://media", "in.mov")]
+    assert lineage.outputs == []
+
+
+CONSOLE = "https://oss.console.aliyun.com/bucket/oss-cn-hangzhou/media/overview"
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_the_console_link(stand: Any, new_try: Any, deferrable: bool) -> None:
+    stand.service.add_fault("job_delay", seconds=0.3)
+    first, second = video(deferrable=deferrable), video()
+    context = new_try()
+    if deferrable:
+        event = resume_deferred(deferred(first, context))
+        assert link_of(first) == CONSOLE
+        second.execute_complete(context, event)
+    else:
+        second.execute(context)
+    assert link_of(second) == CONSOLE
+
+
+def link_of(task: Any) -> str:
+    """What Airflow stores at the end of a task. No XCom is read: for each missing one an error is logged."""
+    (link,) = task.operator_extra_links
+    return str(link.get_link(task, ti_key=None))
+
+
+def test_a_task_that_failed_before_it_had_a_job_has_no_console_link(new_try: Any) -> None:
+    task = video(source="")
+    with pytest.raises(ProcessError):
+        task.execute(new_try())
+    assert link_of(task) == ""
+
+
+def test_the_log_says_what_is_waited_for(stand: Any, new_try: Any) -> None:
+    with structlog.testing.capture_logs() as logs:
+        result = video().execute(new_try())
+    started = next(str(entry) for entry in logs if "Submitted" in str(entry))
+    for part in ("oss://media/out.mp4", "local-project", "deadline", result["task_id"]):
+        assert part in started
+    ended = next(str(entry) for entry in logs if "Succeeded" in str(entry))
+    assert "oss://media/out.mp4" in ended
+
+
+def test_a_job_is_logged_before_anything_else_can_fail(stand: Any, new_try: Any) -> None:
+    context = new_try()
+
+    def fail(**_: Any) -> None:
+        raise RuntimeError("no API server")
+
+    context["ti"].xcom_push = fail
+    with structlog.testing.capture_logs() as logs, pytest.raises(RuntimeError):
+        video().execute(context)
+    assert stand.accepted()[0]["task_id"] in str(logs)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "job_fail", "code": "InvalidFile", "message": "not a video"}, "OSSJobFailedError"),
+        ({"kind": "job_forget", "seconds": 0}, "OSSJobLostError"),
+        (
+            {"kind": "refuse", "match": "IMM:GetTask", "status": 403, "code": "NoPermission", "times": 0},
+            "OSSServiceError",
+        ),
+    ],
+)
+def test_an_error_is_the_same_on_a_worker_and_after_a_deferral(
+    stand: Any, new_try: Any, deferrable: bool, fault: dict[str, Any], kind: str
+) -> None:
+    stand.service.add_fault("job_delay", seconds=0.4)
+    stand.service.add_fault(**fault)
+    context = new_try()
+    with pytest.raises(OSSAsyncError) as caught:
+        run(video(deferrable=deferrable), context)
+    error, (accepted,) = caught.value, stand.accepted()
+    assert type(error).__name__ == kind
+    assert error.job["task_id"] == accepted["task_id"]
+    assert accepted["task_id"] in str(error)
+    assert (error.source, error.target) == ("oss://media/in.mov", "oss://media/out.mp4")
+    assert error.advice
+    assert error.request_id
+    assert pickle.loads(pickle.dumps(error)).fields == error.fields
+    # A summary task reads what happened.
+    xcoms = context["ti"].xcoms
+    assert (xcoms["code"], xcoms["detail"], xcoms["job"]) == (error.code, error.detail, error.job)
+    # Reason first, ids last, and nothing that is empty.
+    if kind != "OSSServiceError":
+        assert str(error).index(accepted["task_id"]) > len(str(error)) / 2
+    for empty in ("()", ", )", "(, ", "none", "unknown", " of  "):
+        assert empty not in str(error).replace("unknown to", "")
+
+
+def test_an_error_of_the_connection_after_the_submission_names_the_job(
+    stand: Any, new_try: Any, free_port: int, connect: Any
+) -> None:
+    """Credentials that are renewed while a worker waits."""
+    stand.service.add_fault("job_delay", seconds=5)
+    stand.service.add_fault("refuse", match="IMM:GetTask", status=403, code="NoPermission", times=0)
+    context = new_try()
+    with pytest.raises(OSSServiceError) as caught:
+        video().execute(context)
+    assert context["ti"].xcoms["job"]["task_id"] == stand.accepted()[0]["task_id"]
+    assert "will be billed" in str(caught.value)
+
+
+def test_a_missing_connection_is_named_and_final(new_try: Any) -> None:
+    with pytest.raises(OSSConnectionError, match="There is no Airflow connection 'nowhere'") as caught:
+        video(oss_conn_id="nowhere").execute(new_try())
+    assert isinstance(caught.value, AirflowFailException)
+    assert "oss_async" in caught.value.advice
+
+
+# Common arguments, checked before anything is sent
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("imm_project", value) for value in (2026, "None", "", " ", ["p"], " local-project ")),
+        *(("region", value) for value in (2026, "None", "", " ")),
+        *(("oss_conn_id", value) for value in (2026, "None", "", " ", None)),
+        *(("target", value) for value in ("None", "", " ", 2026, ["a"])),
+        *(("notify_topic", value) for value in ("None", "", " ", 2026)),
+        *(("timeout", value) for value in (float("nan"), float("inf"), True, "soon", 0, -1, None, [])),
+        *(("poll_interval", value) for value in (float("nan"), True, 0, 3601, timedelta(hours=2))),
+        *(
+            (name, value)
+            for name in ("allow_ignored", "wait_for_completion", "deferrable", "durable", "retry_failed_job")
+            for value in ("False", 0, None)
+        ),
+        ("end_from_trigger", "no"),
+        *(
+            (name, value)
+            for name in ("completion", "on_uncertain_submit", "if_target_exists")
+            for value in ("None", None, 3, ["imm"], "IMM")
+        ),
+    ],
+)  # fmt: skip
+def test_a_common_argument_of_the_wrong_type_or_meaning(
+    stand: Any, new_try: Any, name: str, value: Any
+) -> None:
+    with pytest.raises(ProcessError) as caught:
+        video(**{name: value}).execute(new_try())
+    assert name in str(caught.value)
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("name", ["imm_project", "timeout", "completion", "durable", "source", "target"])
+def test_a_value_that_cannot_be_printed(stand: Any, new_try: Any, name: str) -> None:
+    with pytest.raises(ProcessError, match=name):
+        video(**{name: Unprintable()}).execute(new_try())
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+@pytest.mark.parametrize("value", ["300", 300, timedelta(minutes=5)])
+def test_a_timeout_in_every_form(stand: Any, new_try: Any, value: Any) -> None:
+    assert video(timeout=value).execute(new_try())["status"] == "succeeded"
+
+
+def test_a_wrong_project_is_refused_before_the_job(stand: Any, new_try: Any) -> None:
+    with pytest.raises(ProcessError, match="'other' is not the project of bucket media") as caught:
+        video(imm_project="other").execute(new_try())
+    assert "local-project" in caught.value.advice
+    assert isinstance(caught.value, AirflowFailException)
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+def test_where_the_project_cannot_be_checked_the_log_says_so(stand: Any, new_try: Any, caplog: Any) -> None:
+    stand.service.add_fault(
+        "refuse", match="IMM:GetOSSBucketAttachment", status=403, code="NoPermission", times=0
+    )
+    assert video().execute(new_try())["status"] == "succeeded"
+    assert "could not be checked that the bucket media is bound to IMM project 'local-project'" in caplog.text
+
+
+def test_outlets_need_the_wait(stand: Any, new_try: Any) -> None:
+    with pytest.raises(ProcessError, match="outlets are not allowed with wait_for_completion=False"):
+        video(outlets=[Asset("oss://media/out.mp4")], wait_for_completion=False).execute(new_try())
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+# Handing results on
+
+
+def test_a_result_with_one_output_is_a_source(stand: Any, new_try: Any) -> None:
+    first = video().execute(new_try())
+    second = video(source=first, target="again.mp4").execute(new_try())
+    assert second["source"] == "oss://media/out.mp4"
+    context = new_try()
+    video(source=second).execute(context)
+    assert context["ti"].xcoms["outputs"] == ["oss://media/out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        (
+            {"task_id": "T", "outputs": ["oss://media/a", "oss://media/b"]},
+            ["2 outputs", "expand(source=outputs(task.output))"],
+        ),
+        ({"task_id": "T", "outputs": []}, ["without outputs"]),
+        ({"task_id": "T"}, ["without outputs"]),
+        (["oss://media/a", "oss://media/b"], ["list of 2", "expand(source="]),
+        ("{'task_id': 'T', 'outputs': ['oss://media/a']}", ["source=task.output", "outputs"]),
+    ],
+)
+def test_a_source_that_is_not_one_object(stand: Any, new_try: Any, source: Any, parts: list[str]) -> None:
+    with pytest.raises(ProcessError) as caught:
+        video(source=source).execute(new_try())
+    for part in parts:
+        assert part in str(caught.value)
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+CHAIN_FILE = """
+from airflow.sdk import DAG, task
+from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
+from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
+
+@task
+def outputs_of(result):
+    return result["outputs"]
+
+@task
+def submit():
+    return OSSAsyncHook().submit("in.mov", "video/convert,f_mp4", target="submitted.mp4")
+
+@task
+def task_id_of(job):
+    return job["task_id"]
+
+with DAG("chain", schedule=None):
+    pages = OSSDocumentConvertOperator(
+        task_id="pages", source="in.mov", target="p/{index}.{autoext}", target_format="png"
+    )
+    # Over the outputs of one result, and over several results with one output each.
+    each = OSSVideoConvertOperator.partial(
+        task_id="each", target="each/{barename}.mp4", container="mp4"
+    ).expand(source=outputs_of(pages.output))
+    OSSVideoConvertOperator.partial(
+        task_id="again", target="again/{barename}.mp4", container="mp4"
+    ).expand(source=each.output)
+    one = OSSVideoConvertOperator(task_id="one", source="in.mov", target="out.mp4", container="mp4")
+    OSSVideoConvertOperator(task_id="chained", source=one.output, target="chained.mp4", container="mp4")
+    # What the hook returns goes through XCom too.
+    submitted = submit()
+    OSSAsyncTaskSensor(task_id="wait", job=submitted, poke_interval=0.1)
+    task_id_of(submitted)
+"""
+
+
+@pytest.fixture
+def dag_folder(airflow_db: None) -> Iterator[Path]:
+    """The folder from which ``dag.test()`` takes a DAG."""
+    folder = Path(os.environ["AIRFLOW_HOME"], "dags")
+    folder.mkdir(exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_results_are_handed_on_in_a_dag(stand: Any, dag_folder: Path) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    (dag_folder / "chain.py").write_text(CHAIN_FILE)
+    bag = DagBag(str(dag_folder / "chain.py"))
+    assert bag.import_errors == {}
+    assert bag.dags["chain"].test().state == "success"
+    sources = sorted(line["source"].removeprefix("oss://media/") for line in stand.accepted())
+    each_sources = [f"each/{number}.mp4" for number in (1, 2, 3)]
+    page_sources = [f"p/{number}.png" for number in (1, 2, 3)]
+    assert sources == [*each_sources, "in.mov", "in.mov", "in.mov", "out.mp4", *page_sources]
+
+
+# A watermark that is not there
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("WatermarkNotFound", "who knows"),
+        ("InvalidArgument", "The image does not contain a blind watermark."),
+        ("Failed", "no watermark detected"),
+    ],
+)
+def test_a_missing_watermark_may_be_a_result(
+    stand: Any, new_try: Any, deferrable: bool, code: str, message: str
+) -> None:
+    stand.service.add_fault("job_delay", seconds=0.3)
+    stand.service.add_fault("job_fail", code=code, message=message)
+    task = OSSDecodeBlindWatermarkOperator(
+        task_id="t", source="in.mov", missing_ok=True, deferrable=deferrable
+    )
+    context = new_try()
+    result = run(task, context)
+    assert (result["content"], result["outputs"], result["status"]) == (None, [], "failed")
+    assert result["task_id"] == stand.accepted()[0]["task_id"]
+    assert context["ti"].xcoms["outputs"] == []
+    assert "code" not in context["ti"].xcoms
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({}, "no watermark detected"), ({"missing_ok": True}, "the image cannot be read")],
+)
+def test_every_other_failure_of_decoding_is_one(
+    stand: Any, new_try: Any, arguments: dict[str, Any], message: str
+) -> None:
+    stand.service.add_fault("job_fail", code="Failed", message=message)
+    with pytest.raises(OSSJobFailedError, match=message):
+        OSSDecodeBlindWatermarkOperator(task_id="t", source="in.mov", **arguments).execute(new_try())
+
+
+def test_missing_ok_is_true_or_false(stand: Any, new_try: Any) -> None:
+    with pytest.raises(ProcessError, match="missing_ok='yes'"):
+        OSSDecodeBlindWatermarkOperator(task_id="t", source="in.mov", missing_ok="yes").execute(new_try())  # type: ignore[arg-type]
+    assert stand.requests("OSS:AsyncProcessObject") == 0

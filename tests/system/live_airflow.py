@@ -123,7 +123,7 @@ class Finished:
     def returned(self, task_id: str, map_index: int = -1) -> Any:
         """What a task returned; the test fails if it did not succeed."""
         instance = self.instances[task_id, map_index]
-        assert instance["state"] == "success", f"{task_id} is {instance['state']}: {self._live.log(task_id)}"
+        assert instance["state"] == "success", f"{task_id} is {instance['state']}; logs in {self._live.home}"
         return self._live.xcom(instance, "return_value")
 
 
@@ -299,6 +299,11 @@ class LiveAirflow:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
+    def state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
+        """The state of a task that is not mapped, ``None`` where it has none yet."""
+        found = self.instances(dag_id, run_id)
+        return next((i["state"] for i in found if i["task_id"] == task_id), None)
+
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, as a user does."""
         self.call(
@@ -344,7 +349,7 @@ class LiveAirflow:
         return "".join(log.read_text() for log in logs)
 
     def put(self, *names: str, bucket: str = "media", gate: bool = False) -> None:
-        """Upload objects, each with a gate of its own name or with none."""
+        """Upload objects, each with a gate of its own or with none."""
         import alibabacloud_oss_v2 as oss
 
         config = oss.config.Config(
@@ -354,12 +359,12 @@ class LiveAirflow:
         )
         client = oss.Client(config)
         for name in names:
-            body = name if gate else ""
+            body = _gate(name) if gate else ""
             client.put_object(oss.PutObjectRequest(bucket=bucket, key=name, body=body.encode()))
 
     def open_gate(self, name: str) -> None:
         """Let the job on an object end."""
-        (self._gates / name).touch()
+        (self._gates / _gate(name)).touch()
 
     def faults(self, method: str = "GET", *faults: dict[str, Any]) -> list[dict[str, Any]]:
         """Show the stand-in's faults, ``POST`` more, or ``DELETE`` all. When it is killed it forgets them."""
@@ -373,6 +378,10 @@ class LiveAirflow:
         """The submissions that the stand-in has accepted, in order."""
         path = self.cloud / "accepted.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _gate(key: str) -> str:
+    return key.replace("/", "_")
 
 
 @contextmanager

@@ -64,22 +64,22 @@ with DAG("results", schedule=None, default_args={"retries": 2, "retry_delay": ti
         OSSAudioConvertOperator(
             task_id=f"{way}_chained", source=done.output, target=f"results/{way}_chained.mp3", **ARGUMENTS
         )
-        mapped_over = OSSAudioConvertOperator(
-            task_id=f"{way}_mapped_over",
-            source=f"results/{way}_mapped_over.wav",
-            target=f"results/{way}_mapped_over.mp3",
-            **waiting,
-        )
         OSSAudioConvertOperator.partial(
-            task_id=f"{way}_mapped", target=f"results/{way}_mapped.mp3", **ARGUMENTS
-        ).expand(source=outputs_of.override(task_id=f"{way}_outputs")(mapped_over.output))
-        several = OSSAudioConvertOperator.partial(task_id=f"{way}_several", **waiting).expand_kwargs(
-            [
-                {"source": f"results/{way}_{number}.wav", "target": f"results/{way}_{number}.mp3"}
-                for number in range(2)
-            ]
-        )
-        receive_all.override(task_id=f"{way}_all")(several.output)
+            task_id=f"{way}_outputs_mapped", target=f"results/{way}_outputs_mapped.mp3", **ARGUMENTS
+        ).expand(source=outputs_of.override(task_id=f"{way}_outputs")(done.output))
+        for name in ("several", "mapped_over"):
+            several = OSSAudioConvertOperator.partial(task_id=f"{way}_{name}", **waiting).expand_kwargs(
+                [
+                    {"source": f"results/{way}_{name}_{n}.wav", "target": f"results/{way}_{name}_{n}.mp3"}
+                    for n in range(2)
+                ]
+            )
+            if name == "several":
+                receive_all.override(task_id=f"{way}_all")(several.output)
+            else:
+                OSSAudioConvertOperator.partial(
+                    task_id=f"{way}_mapped", target="results/{barename}_mapped.mp3", **ARGUMENTS
+                ).expand(source=several.output)
 
     OSSAudioConvertOperator(
         task_id="callback",

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from tests.system.interruption import Interruption
 
 RUN_ID = "all"
-pytestmark = pytest.mark.skipif(
-    "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
+    ),
+]
 
 
 @dataclass

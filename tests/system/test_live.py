@@ -15,9 +15,12 @@ from tests.system.live_airflow import wait_until
 if TYPE_CHECKING:
     from tests.system.live_airflow import Finished, LiveAirflow
 
-pytestmark = pytest.mark.skipif(
-    "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
+    ),
+]
 #: Seconds by which jobs last longer, so that their tasks are deferred.
 JOB_SECONDS = 3.0
 WAYS = ("triggerer", "worker")

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from tests.system.live_airflow import Finished, LiveAirflow
 
 pytest.importorskip("airflow.providers.openlineage")
-pytestmark = pytest.mark.skipif(
-    "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "task_state_store" not in Context.__annotations__, reason="this Airflow has no task state store"
+    ),
+]
 SETTINGS = {
     "OPENLINEAGE__NAMESPACE": "test",
     # Only the DAG "lineage" reports.

@@ -1,4 +1,4 @@
-"""The storeys of the package, and what an import of it costs."""
+"""The layers of the package, and what an import of it costs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,30 @@ PACKAGE = "airflow_provider_oss_async"
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
-TOP = ("operators", "sensors", "triggers", "links", "queues", "lineage", "assets")
-#: What may be imported from where. Everyone may import itself and the exceptions.
+#: From the lowest layer to the highest; those of one tuple may import each other.
+LAYERS = (
+    ("exceptions",),
+    ("process",),
+    ("clients",),
+    ("jobs",),
+    ("batch",),
+    ("hooks",),
+    ("operators", "sensors", "triggers", "links", "queues", "lineage", "assets"),
+    ("cli",),
+)
+#: What may be imported from where.
 BELOW: dict[str, set[str]] = {
-    "exceptions": set(),
-    "process": set(),
-    "clients": {"process"},
-    "jobs": {"process", "clients"},
-    "batch": {"process", "clients", "jobs"},
-    "hooks": {"process", "clients", "jobs", "batch"},
-    **{name: {"process", "clients", "jobs", "batch", "hooks", *TOP} for name in TOP},
-    "local": {"process"},
+    **{
+        name: {below for lower in LAYERS[: number + 1] for below in lower}
+        for number, layer in enumerate(LAYERS)
+        for name in layer
+    },
+    "local": {"local", "process", "exceptions"},
 }
+#: Tables that Airflow's own reading of the provider needs; they import nothing.
+TABLES = {f"{PACKAGE}.hooks.connection_fields", f"{PACKAGE}.hooks.config_options"}
+#: Layers that work without Airflow.
+WITHOUT_AIRFLOW = ("exceptions", "process", "clients", "jobs")
 #: Cost hundreds of milliseconds each, which every parse of a DAG file would pay.
 HEAVY = ("alibabacloud_oss_v2", "alibabacloud_credentials", "aiohttp", "requests", "numpy")
 FACES = [
@@ -36,7 +49,7 @@ FACES = [
 ]
 
 
-def storey(module: str) -> str:
+def layer_of(module: str) -> str:
     """``airflow_provider_oss_async.jobs.job`` -> ``jobs``; empty for the package itself and for others."""
     parts = module.split(".")
     return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else ""
@@ -51,15 +64,15 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports are absolute"
             module = node.module or ""
-            # "from package import storey" names a storey too.
+            # "from package import layer" names a layer too.
             found |= {f"{module}.{alias.name}" for alias in node.names} if module == PACKAGE else {module}
     return found
 
 
 def problems(own: str, source: str) -> list[str]:
-    allowed = BELOW[own] | {own, "exceptions", "__version__", ""}
-    wrong = [name for name in imported(source) if storey(name) not in allowed]
-    if own in ("process", "jobs"):
+    allowed = BELOW[own] | {"__version__", ""}
+    wrong = [name for name in imported(source) if layer_of(name) not in allowed]
+    if own in WITHOUT_AIRFLOW:
         wrong += [name for name in imported(source) if name.split(".")[0] == "airflow"]
     return wrong
 
@@ -68,11 +81,10 @@ def problems(own: str, source: str) -> list[str]:
 def test_imports_run_one_way(path: Path) -> None:
     parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
     if parts[0] in ("__init__", "get_provider_info"):
-        # Airflow reads these first: of the package they import only its version and the table of fields.
-        pure = f"{PACKAGE}.hooks.connection_fields"
-        assert {storey(name) for name in imported(path.read_text()) - {pure}} <= {"", "__version__"}
+        # Airflow reads these first: of the package they import only its version and tables.
+        assert {layer_of(name) for name in imported(path.read_text()) - TABLES} <= {"", "__version__"}
         return
-    assert parts[0] in BELOW, f"{parts[0]} has no place in the house"
+    assert parts[0] in BELOW, f"{parts[0]} is in no layer"
     # The command of the batches opens a connection, as commands do.
     own = "hooks" if parts == ("batch", "__main__") else parts[0]
     assert not problems(own, path.read_text())
@@ -88,6 +100,13 @@ def test_imports_run_one_way(path: Path) -> None:
         ("process", "def f():\n    from airflow_provider_oss_async.jobs import job", True),
         ("process", "from airflow.sdk import DAG", True),
         ("jobs", "import airflow.models", True),
+        ("clients", "from airflow.sdk import conf", True),
+        ("clients", "from airflow_provider_oss_async.jobs.job import OSSJob", True),
+        ("jobs", "from airflow_provider_oss_async.batch.plan import Plan", True),
+        ("batch", "from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook", True),
+        ("operators", "import airflow_provider_oss_async.cli", True),
+        ("cli", "from airflow_provider_oss_async.operators.video import X", False),
+        ("batch", "from airflow_provider_oss_async.jobs.job import OSSJob", False),
         ("jobs", "from airflow_provider_oss_async.process import Process", False),
         ("jobs", "from airflow_provider_oss_async.exceptions import ProcessError", False),
         ("hooks", "from airflow_provider_oss_async.operators.video import X", True),
@@ -98,6 +117,62 @@ def test_imports_run_one_way(path: Path) -> None:
 )
 def test_a_wrong_import_is_found(own: str, source: str, wrong: bool) -> None:
     assert bool(problems(own, source)) is wrong
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_tables_import_nothing(table: str) -> None:
+    names = imported((ROOT / f"{table.replace('.', '/')}.py").read_text())
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circle(sources: dict[str, str]) -> list[str]:
+    """Return the modules of a circle of imports, wherever they are; nothing if there is none."""
+    graph: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        named: set[str] = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                # "from package import module" imports the module, not only the package.
+                modules = {f"{node.module}.{alias.name}" for alias in node.names} & sources.keys()
+                named |= modules or {node.module or ""}
+        graph[module] = (named & sources.keys()) - {module}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize("layer", ["clients", "jobs", "hooks", "operators"])
+def test_no_circle_of_imports(layer: str) -> None:
+    sources = {
+        module_of(path): path.read_text()
+        for path in FILES
+        if path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py") == layer
+    }
+    assert len(sources) > 3
+    assert circle(sources) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ({"p.a": "from p.b import x", "p.b": "from p.a import y"}, True),
+        ({"p.a": "def f():\n    import p.b", "p.b": "if TYPE_CHECKING:\n    from p import a"}, True),
+        ({"p.a": "import p.b", "p.b": "import p.c", "p.c": "import p.a"}, True),
+        ({"p.a": "import p.b", "p.b": "import p.c", "p.c": "import os"}, False),
+        ({"p.a": "from p.a import x"}, False),
+    ],
+)
+def test_a_circle_is_found(sources: dict[str, str], found: bool) -> None:
+    assert bool(circle(sources)) is found
 
 
 def run(code: str) -> str:
@@ -124,6 +199,15 @@ def test_faces_load_nothing_heavy() -> None:
     )
     imports = "\n".join(f"import {name}" for name in FACES)
     assert loaded(alone + imports, HEAVY) - loaded(alone, HEAVY) == set()
+
+
+def test_the_lower_layers_load_neither_airflow_nor_anything_heavy() -> None:
+    """Their modules are imported by operators while a DAG file is parsed."""
+    lower = [
+        module_of(path) for path in FILES if path.relative_to(ROOT / PACKAGE).parts[0] in WITHOUT_AIRFLOW
+    ]
+    assert len(lower) > 20
+    assert loaded("\n".join(f"import {name}" for name in lower), ("airflow", *HEAVY)) == set()
 
 
 def test_process_needs_neither_airflow_nor_the_network() -> None:

@@ -99,9 +99,9 @@ TABLE: tuple[Row, ...] = (
         "Check region, endpoint and path_style of the connection."),
     Row(("OSS",), "AccessDenied", r"\bkms\b|decrypt", "rights",
         "Grant kms:Decrypt and kms:GenerateDataKey on the key to the caller and IMM's service role."),
-    Row(("OSS",), "AccessDenied", r"\bvpc\b|source ?ip|network|private ?(link|zone)", "endpoint",
+    Row(("OSS",), "AccessDenied", r"\bvpc\b|source ?ip|network|private ?link|private ?zone", "endpoint",
         "Use the endpoint of the VPC: a policy of the bucket allows this from certain networks only."),
-    Row(("OSS",), "", r"requester[ -]?pays|request-?payer", "rights",
+    Row(("OSS",), "", r"requester ?pays|requester-pays|request-?payer", "rights",
         "Copy the object to your own bucket: these jobs do not support that the requester pays."),
     Row(("OSS",), "AccessDenied", r"does not belong to you", "rights",
         "Check the bucket's name: it belongs to another account, whose owner would have to grant {action}."),
@@ -169,7 +169,7 @@ TABLE: tuple[Row, ...] = (
     Row(_JOB, "Unsupported|InvalidDocument|InvalidMedia|InvalidImage|SourceTooLarge|FileTooLarge|InvalidFile"
         "|DamagedFile", "", "content", _CHECK_SOURCE),
     Row(_JOB, "", r"cannot be read|unreadable|corrupt|damaged|not supported|unsupported|password"
-        r"|(file|source|stream|document) is broken",
+        r"|file is broken|stream is broken|source is broken|document is broken",
         "content", _CHECK_SOURCE),
     Row(_JOB, "InvalidArgument|InvalidParameter|Missing", "", "argument",
         "Correct what the message names: the arguments do not fit this source."),

@@ -11,7 +11,9 @@ from airflow_provider_oss_async.jobs.reference import read_job
 JOB = OSSJob("MediaConvert-1", "MediaConvert", "oss://media/in.mov", imm_project="p")
 
 
-@pytest.mark.parametrize("given", [JOB, JOB.to_dict(), {**JOB.to_dict(), "outputs": [], "status": "succeeded"}])
+@pytest.mark.parametrize(
+    "given", [JOB, JOB.to_dict(), {**JOB.to_dict(), "outputs": [], "status": "succeeded"}]
+)
 def test_a_job_in_every_form(given: Any) -> None:
     assert read_job(given) == JOB
 

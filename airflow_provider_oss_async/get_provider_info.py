@@ -28,10 +28,13 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("hooks.oss_async"),
         "operators": _modules(
-            *(f"operators.{name}" for name in ("base", "document", "video", "audio", "image", "process"))
+            *(
+                f"operators.{name}"
+                for name in ("base", "batch", "document", "video", "audio", "image", "process")
+            )
         ),
         "sensors": _modules("sensors.oss_async"),
-        "triggers": _modules("triggers.oss_async"),
+        "triggers": _modules("triggers.oss_async", "triggers.oss_batch"),
         "extra-links": [f"{_PACKAGE}.links.oss_async.OSSAsyncTaskLink"],
         "asset-uris": [
             {

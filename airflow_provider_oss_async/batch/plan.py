@@ -193,6 +193,9 @@ class _Planner:
         self._sources: dict[bytes, int] = {}
         self._modified: list[float] = []
         self._ledger = ObjectURI.parse(spec.ledger, name="ledger")
+        # The ledgers of other tasks and runs are beside it.
+        parts = self._ledger.key.split("/")
+        self._ledger_folder = "/".join(parts[: -6 if len(parts) > 6 else -1]) + "/"
         self._target_prefix = self._own_prefix()
 
     def _own_prefix(self) -> str:
@@ -244,8 +247,7 @@ class _Planner:
             return "folder"
         if key.startswith((PREFIX, ".dlsdata/")):
             return "internal object"
-        folder = self._ledger.key.rpartition("/")[0] + "/"
-        if candidate.bucket == self._ledger.bucket and key.startswith(folder):
+        if candidate.bucket == self._ledger.bucket and key.startswith(self._ledger_folder):
             return "internal object"
         if candidate.reason == "symlink" and self._spec.symlinks:
             return ""

@@ -9,18 +9,18 @@ import logging
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.batch.ledger import (
     LINGER,
-    MAX_BLOCK_BYTES,
     LedgerWriter,
     encode_entry,
     read_blocks,
     refused,
 )
 from airflow_provider_oss_async.batch.manifest import iso, record_of, write_manifest
-from airflow_provider_oss_async.batch.plan import TURN, RequestBuilder, make_plan
+from airflow_provider_oss_async.batch.plan import RequestBuilder, make_plan
 from airflow_provider_oss_async.batch.sources import may_vanish
 from airflow_provider_oss_async.batch.state import FAILED, FINAL, STATES, VERSION, BatchState, Row
 from airflow_provider_oss_async.clients.errors import (
@@ -75,6 +75,8 @@ QUEUE_SECONDS = 600.0
 MIN_MEASURED = 20
 #: Seconds that submissions under way get when the batch is stopped.
 STOP_SECONDS = 5.0
+#: Entries of the plan that go into one block.
+CHUNK = 5000
 #: Times that a writer tries to take over a ledger that others write.
 _TAKEOVERS = 20
 
@@ -168,23 +170,36 @@ class BatchRunner:
             raise batch_error(summary)
         return summary
 
+    async def prepare(self) -> None:
+        """Make the plan and store it in the ledger, if there is none yet; submit nothing.
+
+        :raises ProcessError: the plan is not allowed.
+        :raises OSSAsyncError: the ledger cannot be used, or OSS gives no answer.
+        """
+        try:
+            await self._open()
+            if self.state.phase in ("", "planning"):
+                await self._plan()
+        finally:
+            await self._stop()
+
     async def _run(self) -> dict[str, Any]:
         await self._open()
         if self.state.phase == "finished" and self._is_settled():
             return dict(self.state.detail["summary"])
-        if self.state.phase in ("", "planning"):
-            await self._plan()
-        elif self.state.phase == "finished":
-            again = [index for index, row in enumerate(self.state.rows) if self._may_be_tried_again(row)]
-            await self._phase("running", {"try": self._spec.try_number, "again": again})
-        await self._settle_concurrency()
         progress = asyncio.create_task(self._report_progress(), name="oss-async-batch-progress")
         try:
+            if self.state.phase in ("", "planning"):
+                await self._plan()
+            elif self.state.phase == "finished":
+                again = [index for index, row in enumerate(self.state.rows) if self._may_be_tried_again(row)]
+                await self._phase("running", {"try": self._spec.try_number, "again": again})
+            await self._settle_concurrency()
             await self._work()
+            return await self._finish()
         finally:
             progress.cancel()
             await asyncio.gather(progress, return_exceptions=True)
-        return await self._finish()
 
     def _is_settled(self) -> bool:
         detail = self.state.detail
@@ -243,7 +258,7 @@ class BatchRunner:
         return {
             "oss_async_ledger": VERSION,
             "fingerprint": self._spec.request_fingerprint,
-            "created": round(time.time(), 3),
+            "created": round(time.time(), 2),
             "bucket": self._spec.bucket,
         }
 
@@ -266,25 +281,28 @@ class BatchRunner:
     # The plan
 
     async def _plan(self) -> None:
+        if not self._spec.sources:
+            raise LedgerError(
+                error_text(
+                    "The plan of the batch is not in its ledger any more",
+                    "Clear the task to start anew.",
+                    ledger=self._ledger_uri,
+                )
+            )
         plan = await make_plan(self._services, self._spec)
         for warning in plan.warnings:
             log.warning("%s", warning)
         if plan.rows:
             # Before anything is paid, and before the plan is stored.
             await self._project(self._source(plan.rows[0]).bucket)
-        lines = [encode_entry(["p", "planning", round(time.time(), 3)])]
-        size = 0
-        for number, entry in enumerate(plan.entries()):
-            lines.append(encode_entry(entry))
-            size += len(lines[-1])
-            if size >= MAX_BLOCK_BYTES:
-                await self._writer.append(lines)
-                lines, size = [], 0
-            if number % (TURN * 10) == 0:
-                await asyncio.sleep(0)
+        chunk: list[Any] = [["p", "planning", round(time.time(), 3)]]
+        for entry in plan.entries():
+            chunk.append(entry)
+            if len(chunk) >= CHUNK:
+                await self._writer.record(*chunk)
+                chunk = []
         begun = ["p", "running", round(time.time(), 3), {"try": self._spec.try_number, **plan.summary()}]
-        lines.append(encode_entry(begun))
-        await self._writer.append(lines)
+        await self._writer.record(*chunk, begun)
         self.state.rows, self.state.set_aside = plan.rows, plan.set_aside
         self.state.apply(begun)
         log.info(
@@ -484,9 +502,17 @@ class BatchRunner:
             )
 
     def _end(
-        self, index: int, state: str, *, code: str = "", message: str = "", content: str | None = None
+        self,
+        index: int,
+        state: str,
+        *,
+        code: str = "",
+        message: str = "",
+        content: str | None = None,
+        finished: float = 0.0,
     ) -> None:
-        entry = ["e", index, state, self._now()]
+        ended = round(finished - self.state.created, 2) if finished else self._now()
+        entry: list[Any] = ["e", index, state, ended]
         if code or message or content is not None:
             entry += [code, message[:MAX_MESSAGE]]
         if content is not None:
@@ -532,8 +558,9 @@ class BatchRunner:
 
     async def _ended(self, index: int, job: OSSJob, status: JobStatus) -> None:
         row = self.state.rows[index]
+        finished = _epoch(status.finished_at)
         if status.state == "succeeded":
-            self._durations.append(max(0.0, time.time() - row.submitted))
+            self._durations.append(max(0.0, (finished or time.time()) - row.submitted))
             content = None
             if job.task_type == "DecodeBlindWatermark":
                 try:
@@ -544,7 +571,7 @@ class BatchRunner:
                 except OSSServiceError as error:
                     self._end(index, "u", code=error.code, message=error.detail or str(error))
                     return
-            self._end(index, "s", content=content)
+            self._end(index, "s", content=content, finished=finished)
             return
         self._count("jobs_failed")
         if status.state == "lost":
@@ -555,10 +582,10 @@ class BatchRunner:
             # The project works off less than was believed.
             self._squeeze = max(0.25, self._squeeze * 0.9)
         if kind in PASSING_KINDS and row.attempt - row.budget < self._spec.attempts:
-            self._end(index, "a", code=status.code, message=status.detail)
+            self._end(index, "a", code=status.code, message=status.detail, finished=finished)
             self._put_back(index, self._timing.retry_delay * 2 ** (row.attempt - row.budget - 1))
         else:
-            self._end(index, "f", code=status.code, message=status.detail)
+            self._end(index, "f", code=status.code, message=status.detail, finished=finished)
 
     # Doubt
 
@@ -666,7 +693,8 @@ class BatchRunner:
     async def _report_progress(self) -> None:
         while True:
             await asyncio.sleep(self._timing.progress)
-            log.info("%s", self._progress_text())
+            if self.state.rows:
+                log.info("%s", self._progress_text())
             try:
                 self._writer.post(["h", self._now()])
             except LedgerError:
@@ -702,6 +730,15 @@ class BatchRunner:
         if self._intents and self._writer.error is None:
             self._writer.post(*(["x", index] for index in sorted(self._intents)))
         await self._writer.close()
+
+
+def _epoch(text: str) -> float:
+    """Return epoch seconds of a time of the service; 0 where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def batch_error(summary: dict[str, Any]) -> OSSBatchFailedError:

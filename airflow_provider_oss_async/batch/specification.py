@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.exceptions import OSSAsyncError, ProcessError
-from airflow_provider_oss_async.process import SPECIFICATIONS, Specification, Style, parse_process
+from airflow_provider_oss_async.process import (
+    SPECIFICATIONS,
+    Specification,
+    SpecificationTemplate,
+    Style,
+    parse_process,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +116,8 @@ def process_to_dict(process: Any, *, task_type: str = "", allow_ignored: bool = 
     :param allow_ignored: whether a process string may hold parameters that are certain to have no effect.
     :raises ProcessError: it is none of these, or not allowed.
     """
+    if isinstance(process, SpecificationTemplate):
+        process = process.build()
     if isinstance(process, Specification):
         return {
             "operation": process.operation,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -27,7 +27,7 @@ from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
     from datetime import datetime
 
     import requests
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from alibabacloud_oss_v2.aio import AsyncClient
 
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+    from airflow_provider_oss_async.hooks.submit_many import SubmitOutcome
     from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.process import Process, Specification, Style
@@ -240,6 +241,56 @@ class OSSAsyncHook(BaseHook):
     def submit(self, source: str, process: str | Process | Specification | Style, **options: Any) -> OSSJob:
         """Submit one job from synchronous code; arguments and errors as :meth:`asubmit`."""
         return _run(self.asubmit(source, process, **options), "asubmit")
+
+    async def asubmit_many(
+        self,
+        jobs: Iterable[tuple[str, str | Process | Specification | Style, str | None]],
+        *,
+        max_in_flight: int = 32,
+        max_submits_per_second: float = 50.0,
+    ) -> AsyncIterator[SubmitOutcome]:
+        """Submit many jobs over one session, and yield their outcomes in the order in which they come.
+
+        One job that cannot be submitted does not stop the others. Nothing is remembered: a program that is
+        cut off and started again submits all of them again, and pays for them; what survives that is
+        ``OSSAsyncProcessBatchOperator``.
+
+        :param jobs: any iterable of source, process and target, each as in :meth:`asubmit`; read as they are
+            submitted.
+        :param max_in_flight: submissions at once, 1 to 1000. Default 32. It is not about the jobs that run.
+        :param max_submits_per_second: above 0, up to 10,000. Default 50.
+        :raises ProcessError: a limit is not allowed; nothing was sent.
+        :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+        """
+        from airflow_provider_oss_async.hooks.submit_many import submit_each
+
+        settings = await self.aget_settings()
+        async with open_services(settings) as services:
+            outcomes = submit_each(
+                services,
+                settings,
+                jobs,
+                max_in_flight=max_in_flight,
+                max_submits_per_second=max_submits_per_second,
+            )
+            async with aclosing(outcomes) as each:  # type: ignore[type-var]
+                async for outcome in each:
+                    yield outcome
+
+    def submit_many(
+        self,
+        jobs: Iterable[tuple[str, str | Process | Specification | Style, str | None]],
+        **options: Any,
+    ) -> list[SubmitOutcome]:
+        """Submit many jobs from synchronous code; arguments and errors as :meth:`asubmit_many`.
+
+        :return: the outcomes, in the order in which they came.
+        """
+
+        async def collect() -> list[SubmitOutcome]:
+            return [outcome async for outcome in self.asubmit_many(jobs, **options)]
+
+        return _run(collect(), "asubmit_many")
 
     async def aget_status(
         self, job: OSSJob | dict[str, Any] | str, *, imm_task_type: str | None = None

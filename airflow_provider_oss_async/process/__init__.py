@@ -9,7 +9,7 @@ from airflow_provider_oss_async.process.frames import VideoAnimation, VideoSnaps
 from airflow_provider_oss_async.process.grammar import Process, SaveAs, Segment, parse_process
 from airflow_provider_oss_async.process.image import DecodeBlindWatermark
 from airflow_provider_oss_async.process.operations import SPECIFICATIONS, task_types
-from airflow_provider_oss_async.process.specification import Specification
+from airflow_provider_oss_async.process.specification import Specification, SpecificationTemplate
 from airflow_provider_oss_async.process.style import Style
 from airflow_provider_oss_async.process.uri import ObjectURI
 from airflow_provider_oss_async.process.video import VideoConcat, VideoConvert
@@ -61,6 +61,7 @@ __all__ = [
     "SaveAs",
     "Segment",
     "Specification",
+    "SpecificationTemplate",
     "Style",
     "VideoAnimation",
     "VideoConcat",

@@ -119,6 +119,21 @@ class Specification:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
 
     @classmethod
+    def template(
+        cls,
+        *,
+        extra_params: Mapping[str, Any] | None = None,
+        allow_ignored: bool = False,
+        **arguments: Any,
+    ) -> SpecificationTemplate:
+        """Return a specification whose arguments may be Jinja templates; they are checked when rendered.
+
+        :param arguments: as in the constructor.
+        :raises ProcessError: there is no argument of that name.
+        """
+        return SpecificationTemplate(cls, arguments, extra_params, allow_ignored)
+
+    @classmethod
     def fields(cls) -> tuple[Field, ...]:
         """Return the arguments with their wire keys and documentation, in wire order."""
         return fields_of(cls.parameters)
@@ -412,3 +427,49 @@ def _extra_text(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return plain_number(value)
     raise ValueError(f"expected a number, or text of {RAW_RULE}")
+
+
+class SpecificationTemplate:
+    """A specification that is checked when its arguments have been rendered.
+
+    :param specification: its class.
+    :param arguments: its arguments, which may be templates.
+    :param extra_params: as in the constructor of the specification; may be templates.
+    :param allow_ignored: as in the constructor of the specification.
+    :raises ProcessError: there is no argument of that name.
+    """
+
+    template_fields = ("arguments", "extra_params")
+
+    def __init__(
+        self,
+        specification: type[Specification],
+        arguments: Mapping[str, Any],
+        extra_params: Mapping[str, Any] | None = None,
+        allow_ignored: bool = False,
+    ) -> None:
+        known = {field.name for field in specification.fields()}
+        problems = [
+            f"{name} is not an argument of {specification.__name__}; it has {', '.join(sorted(known))}"
+            for name in arguments
+            if name not in known
+        ]
+        if problems:
+            raise ProcessError(f"{specification.operation}: {'; '.join(problems)}", problems=problems)
+        self.specification = specification
+        self.arguments = dict(arguments)
+        self.extra_params = dict(extra_params) if extra_params is not None else None
+        self.allow_ignored = allow_ignored
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.specification.__name__}.template({arguments})"
+
+    def build(self) -> Specification:
+        """Return the specification.
+
+        :raises ProcessError: names every wrong argument, its value and what is allowed.
+        """
+        return self.specification(
+            extra_params=self.extra_params, allow_ignored=self.allow_ignored, **self.arguments
+        )

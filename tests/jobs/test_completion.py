@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,11 +16,13 @@ from airflow_provider_oss_async.jobs.completion import (
     STRATEGIES,
     Circumstances,
     CompletionStrategy,
+    IMMStrategy,
     strategy_of,
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.submission import JobRequest, build_request, submit
 from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from airflow_provider_oss_async.process import (
     DecodeBlindWatermark,
     DocumentConvert,
@@ -27,9 +31,13 @@ from airflow_provider_oss_async.process import (
     VideoConvert,
     VideoSnapshots,
 )
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+from tests.readme_tables import completion_strategies
 from tests.support.services import quick_services
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_provider_oss_async.clients.oss import ObjectState
     from airflow_provider_oss_async.jobs.services import Services
 
@@ -69,12 +77,73 @@ class TestRegistry:
             strategy_of(name)
 
     def test_a_strategy_must_say_how_to_poll_and_to_wait(self) -> None:
-        class Push(CompletionStrategy):
+        class Incomplete(CompletionStrategy):
             name = "push"
             summary = "the service calls back"
 
         with pytest.raises(TypeError, match=r"abstract methods '?poll'?, '?wait'?"):
-            Push()  # type: ignore[abstract]
+            Incomplete()  # type: ignore[abstract]
+
+
+class Push(IMMStrategy):
+    """A strategy that is added by one entry in the registry."""
+
+    name = "push"
+    summary = "the service calls back"
+    max_poll_interval = 77.0
+
+    def check(self, circumstances: Circumstances, *, request: JobRequest | None = None) -> Iterator[str]:
+        yield "completion='push' needs a listener"
+
+
+@pytest.fixture
+def push() -> Iterator[None]:
+    """Add a strategy to the registry."""
+    STRATEGIES["push"] = Push()
+    yield
+    del STRATEGIES["push"]
+
+
+@pytest.mark.usefixtures("push", "connect")
+class TestEverybodyAsksTheRegistry:
+    """A new strategy is known everywhere, by its entry alone."""
+
+    def test_operators(self, new_try: Any) -> None:
+        operator = OSSVideoConvertOperator(
+            task_id="t", source="oss://media/in.mov", target="out.mp4", container="mp4", completion="push"
+        )
+        with pytest.raises(ProcessError, match="completion='push' needs a listener"):
+            operator.execute(new_try())
+        operator.completion = "pull"
+        with pytest.raises(ProcessError, match=r"imm.*smq.*object.*push"):
+            operator.execute(new_try())
+
+    def test_the_sensor(self, new_try: Any) -> None:
+        job = {"task_id": "T", "task_type": "MediaConvert", "imm_project": "local-project"}
+        sensor = OSSAsyncTaskSensor(task_id="t", job=job, completion="push")
+        with pytest.raises(ProcessError, match="completion='push' needs a listener"):
+            sensor.execute(new_try())
+        sensor.completion = "pull"
+        with pytest.raises(ProcessError, match="imm or smq or push"):
+            sensor.execute(new_try())
+
+    def test_waiting(self) -> None:
+        assert strategy_of("push").max_poll_interval == 77.0
+
+    def test_no_signature_names_less_or_more_than_there_is(self) -> None:
+        del STRATEGIES["push"]
+        for kind, names in (
+            (OSSVideoConvertOperator, list(STRATEGIES)),
+            (OSSAsyncTaskSensor, [name for name, strategy in STRATEGIES.items() if strategy.for_sensor]),
+        ):
+            annotation = inspect.getsource(kind).partition(" completion: ")[2].partition("=")[0]
+            assert re.findall(r'"(\w+)"', annotation) == names
+        STRATEGIES["push"] = Push()
+
+    def test_the_reference(self) -> None:
+        (row,) = (row for row in completion_strategies().splitlines() if "push" in row)
+        assert "the service calls back" in row
+        assert "77 s" in row
 
 
 class TestChecks:

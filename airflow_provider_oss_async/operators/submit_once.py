@@ -97,17 +97,21 @@ class SubmitOrReconnect:
         """Submit. The intent is stored before each request, so that reconciling begins at the last one."""
         stored = False
 
-        def before_attempt() -> None:
-            nonlocal stored
+        def stop_if_killed() -> None:
             if self.killed.is_set():
                 raise OSSSubmitCancelledError(
                     error_text("Nothing was submitted: the task was killed", source=self.request.source),
                     source=str(self.request.source),
                     target=self.request.target,
                 )
+
+        def before_attempt() -> None:
+            nonlocal stored
+            stop_if_killed()
             # A try that was superseded gets a 404 here, so nothing is sent.
             self.store.write_intent(asdict(baseline) if baseline else None)
             stored = True
+            stop_if_killed()
 
         try:
             job = self.run(

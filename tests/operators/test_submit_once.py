@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_oss_async.exceptions import (
     OSSJobTimeoutError,
     OSSServiceError,
+    OSSSubmitCancelledError,
     OSSSubmitNotSentError,
     OSSSubmitRefusedError,
     OSSSubmitUncertainError,
+    OSSTargetExistsError,
 )
+from airflow_provider_oss_async.jobs.submission import INTENT_MAX_AGE
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.job_store import KEY
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
@@ -290,3 +295,176 @@ def test_a_record_that_cannot_be_written_stops_before_anything_is_sent(stand: An
     with pytest.raises(RuntimeError, match="no database"):
         video().execute(context)
     assert stand.accepted() == []
+
+
+# The intent is stored before each request
+
+
+def intents(context: Any) -> list[dict[str, Any]]:
+    return [value for value in context["task_state_store"].written if "wait_specification" not in value]
+
+
+def test_the_intent_is_stored_again_before_each_attempt(stand: Any, new_try: Any) -> None:
+    stand.service.add_fault(
+        "refuse", match="OSS:AsyncProcessObject", status=429, code="QpsLimitExceeded", times=2
+    )
+    context = new_try()
+    video().execute(context)
+    times = [value["intent_at"] for value in intents(context)]
+    assert len(times) == 3
+    assert times == sorted(set(times))
+    assert len(stand.accepted()) == 1
+
+
+def test_an_intent_that_has_become_old_is_stored_again(stand: Any, new_try: Any) -> None:
+    """As after SIGSTOP or on a suspended machine."""
+    context = new_try()
+
+    def suspended(value: dict[str, Any]) -> None:
+        if not context["task_state_store"].written:
+            time.sleep(INTENT_MAX_AGE + 0.2)
+
+    context["task_state_store"].before_set = suspended
+    video().execute(context)
+    assert len(intents(context)) == 2
+    assert len(stand.accepted()) == 1
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_superseded_try_sends_nothing(stand: Any, new_try: Any, at: int) -> None:
+    """The store answers 404 to it, also between two attempts."""
+    stand.service.add_fault(
+        "refuse", match="OSS:AsyncProcessObject", status=429, code="QpsLimitExceeded", times=at - 1
+    )
+    context = new_try()
+
+    def superseded(value: dict[str, Any]) -> None:
+        if len(context["task_state_store"].written) == at - 1:
+            raise RuntimeError("404: the task instance runs elsewhere")
+
+    context["task_state_store"].before_set = superseded
+    with pytest.raises(RuntimeError, match="404"):
+        video().execute(context)
+    assert stand.requests("OSS:AsyncProcessObject") == at - 1
+    assert stand.accepted() == []
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_after_a_kill_nothing_is_submitted(stand: Any, new_try: Any, at: int) -> None:
+    """Also not after the backoff of an earlier attempt."""
+    stand.service.add_fault(
+        "refuse", match="OSS:AsyncProcessObject", status=429, code="QpsLimitExceeded", times=at - 1
+    )
+    context, task = new_try(), video()
+
+    def kill(value: dict[str, Any]) -> None:
+        if len(context["task_state_store"].written) == at - 1:
+            task.on_kill()
+
+    context["task_state_store"].before_set = kill
+    with pytest.raises(OSSSubmitCancelledError, match="the task was killed"):
+        task.execute(context)
+    assert stand.requests("OSS:AsyncProcessObject") == at - 1
+    assert stand.accepted() == []
+    assert context["task_state_store"] == {}
+
+
+def test_a_task_that_was_killed_before_submits_nothing(stand: Any, new_try: Any) -> None:
+    task = video()
+    task.on_kill()
+    with pytest.raises(OSSSubmitCancelledError):
+        task.execute(new_try())
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+def test_a_copy_of_a_killed_task_is_not_killed(new_try: Any) -> None:
+    task = video()
+    task.on_kill()
+    assert copy.deepcopy(task).execute(new_try())["status"] == "succeeded"
+    assert task._killed.is_set()
+
+
+def test_without_a_store_the_log_says_what_is_weaker(stand: Any, new_try: Any, caplog: Any) -> None:
+    context = new_try()
+    del context["task_state_store"]
+    with caplog.at_level("INFO"):
+        video().execute(context)
+    assert "no task state store" in caplog.text
+
+
+# Targets that exist
+
+
+def test_a_target_that_is_newer_than_the_source_is_the_result(stand: Any, new_try: Any) -> None:
+    time.sleep(1.1)
+    stand.put("out.mp4")
+    context = new_try()
+    result = video(if_target_exists="skip").execute(context)
+    assert (result["status"], result["outputs"], result["task_id"]) == (
+        "skipped",
+        ["oss://media/out.mp4"],
+        "",
+    )
+    assert set(result) == set(video().execute(new_try()))
+    assert context["ti"].xcoms["outputs"] == ["oss://media/out.mp4"]
+    # Only the job that was submitted for the comparison.
+    assert len(stand.accepted()) == 1
+    assert context["task_state_store"] == {}
+
+
+@pytest.mark.parametrize("body", [b"", b"old"])
+def test_an_empty_or_an_older_target_is_no_result(stand: Any, new_try: Any, body: bytes) -> None:
+    if body:
+        stand.put("out.mp4", body)
+        time.sleep(1.1)
+        stand.put("in.mov")
+    else:
+        time.sleep(1.1)
+        stand.put("out.mp4", body)
+    assert video(if_target_exists="skip").execute(new_try())["status"] == "succeeded"
+    assert len(stand.accepted()) == 1
+
+
+def test_of_several_outputs_one_is_enough(stand: Any, new_try: Any) -> None:
+    time.sleep(1.1)
+    stand.put("pages/2.png")
+    stand.put("pages/notes.txt")
+    task = document(target="pages/{index}.{autoext}", target_format="png", if_target_exists="skip")
+    assert task.execute(new_try())["outputs"] == ["oss://media/pages/2.png"]
+    assert stand.accepted() == []
+
+
+def test_a_target_that_exists_may_be_an_error(stand: Any, new_try: Any) -> None:
+    assert video(if_target_exists="fail").execute(new_try())["status"] == "succeeded"
+    with pytest.raises(OSSTargetExistsError) as caught:
+        video(if_target_exists="fail").execute(new_try())
+    for part in ("oss://media/out.mp4", "Nothing was submitted", "if_target_exists='overwrite'"):
+        assert part in str(caught.value)
+    assert isinstance(caught.value, AirflowFailException)
+    assert len(stand.accepted()) == 1
+
+
+def test_a_target_is_overwritten_by_default(stand: Any, new_try: Any) -> None:
+    stand.put("out.mp4", b"old")
+    assert video().execute(new_try())["status"] == "succeeded"
+    assert len(stand.accepted()) == 1
+
+
+@pytest.mark.parametrize("choice", ["skip", "fail"])
+def test_the_job_of_an_earlier_try_comes_before_its_own_target(stand: Any, new_try: Any, choice: str) -> None:
+    context = kill_at_first_push(new_try())
+    killed(video(if_target_exists=choice), context)
+    while not stand.requests("OSS:AsyncProcessObject") or "Running" in str(
+        stand.service.cloud.table.all()[0].status
+    ):
+        pass
+    result = video(if_target_exists=choice).execute(new_try(context))
+    assert (result["status"], result["task_id"]) == ("succeeded", stand.accepted()[0]["task_id"])
+    assert len(stand.accepted()) == 1
+
+
+def test_a_target_that_cannot_be_read_stops_before_anything_is_sent(stand: Any, new_try: Any) -> None:
+    stand.service.add_fault("refuse", match="OSS:HeadObject", status=403, code="AccessDenied", times=0)
+    with pytest.raises(OSSServiceError, match="HeadObject"):
+        video(if_target_exists="skip").execute(new_try())
+    assert stand.requests("OSS:AsyncProcessObject") == 0

@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -25,10 +26,10 @@ from airflow_provider_oss_async.hooks.settings import read_settings
 from airflow_provider_oss_async.jobs.reference import read_job
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI
+from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-    from datetime import datetime
 
     import requests
     from airflow.sdk import Connection
@@ -340,12 +341,20 @@ class OSSAsyncHook(BaseHook):
         :raises ProcessError: an argument is wrong, or there are more objects.
         :raises OSSServiceError: the listing was refused, or got no answer.
         """
+        problems = [
+            f"{name}={shown(value)} is not allowed: expected {expected}"
+            for name, value, right, expected in (
+                ("prefix", prefix, isinstance(prefix, str), "text"),
+                ("pattern", pattern, pattern is None or isinstance(pattern, str), "text"),
+                ("since", since, since is None or _is_aware(since), "a datetime with a time zone"),
+                ("limit", limit, type(limit) is int and 1 <= limit <= 100_000, "1 to 100000"),
+            )
+            if not right
+        ]
+        if problems:
+            raise ProcessError("; ".join(problems), problems=problems)
         settings = await self.aget_settings()
         bucket, key_prefix = _split_prefix(prefix, settings.bucket)
-        if since is not None and since.tzinfo is None:
-            raise ProcessError(f"since={since!r} is not allowed: expected a time with a time zone")
-        if not 1 <= limit <= 100_000:
-            raise ProcessError(f"limit={limit!r} is not allowed: expected 1 to 100000")
         earliest = since.timestamp() if since is not None else 0.0
         keys: list[str] = []
         async with open_services(settings) as services:
@@ -425,6 +434,11 @@ def _run(coroutine: Coroutine[Any, Any, T], name: str) -> T:
         return asyncio.run(coroutine)
     coroutine.close()
     raise RuntimeError(f"This is a coroutine already: await hook.{name}(...) instead")
+
+
+def _is_aware(moment: Any) -> bool:
+    """Whether this is a time with a time zone."""
+    return isinstance(moment, datetime) and moment.tzinfo is not None
 
 
 def _split_prefix(prefix: str, default_bucket: str) -> tuple[str, str]:

@@ -86,7 +86,7 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
         Default 24 hours
     :param object_timeout: seconds (or a ``timedelta``) for one job; above 0, up to 6.5 days. Default 6 hours
     :param ledger: folder of the ledger and the manifest, ``oss://bucket/folder/``; below it comes a folder
-        per DAG, run, task, map index and run of tries. It must allow ``AppendObject``. Default ``.oss-async/``
+        per DAG, run, task, map index and run of tries. It must allow appends. Default ``.oss-async/``
         in the target's bucket (templated)
     :param manifest_format: ``"jsonl"`` or ``"csv"``. Default ``"jsonl"``
     :param on_uncertain_submit: what to do with an object where it cannot be decided whether a request whose

@@ -22,7 +22,7 @@ QUICK = RunnerTiming(linger=0.02, progress=0.5, retry_delay=0.05, ledger_retry=5
 
 def specification(sources: Any, **options: Any) -> BatchSpecification:
     """Return a batch that converts videos to ``out/{barename}.mp4``."""
-    process = options.pop("process", VideoConvert(container="mp4"))
+    process = options.pop("process", VideoConvert(container="mp4", video_codec="h264"))
     values = {
         "process": process_to_dict(process, task_type=options.pop("task_type", "")),
         "target": "oss://media/out/{barename}.mp4",

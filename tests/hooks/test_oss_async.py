@@ -16,7 +16,7 @@ from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSService
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 
 if TYPE_CHECKING:
-    from conftest import Request, Wire
+    from tests.hooks.conftest import Request, Wire
 
 LISTING = "<ListBucketResult><Name>media</Name><KeyCount>0</KeyCount></ListBucketResult>"
 NO_PROXY = "http://127.0.0.1:9"

@@ -90,7 +90,12 @@ async def test_a_connection_can_be_forgotten(connect: Callable[..., None]) -> No
 
 
 async def test_connections_to_one_account_share(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, fields in (("A", {"schema": "media"}), ("B", {"schema": "other"}), ("C", {"login": "else"})):
+    changes: dict[str, dict[str, Any]] = {
+        "A": {"schema": "media"},
+        "B": {"schema": "other"},
+        "C": {"login": "else"},
+    }
+    for name, fields in changes.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(stand.connection(**fields)))
     async with (
         shared_services(OSSAsyncHook("a")) as first,

@@ -39,7 +39,7 @@ from tests.support.tasks import deferred, resume_deferred
 from tests.support.tasks import run_to_end as run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 pytestmark = pytest.mark.usefixtures("quick", "connect")
 
@@ -365,7 +365,7 @@ def test_extra_params_are_passed_on(stand: Any, new_try: Any) -> None:
             source="in.mov",
             target="o.mp4",
             process="video/convert,f_mp4",
-            extra_params={"z": "1"},
+            extra_params={"z": "1"},  # type: ignore[call-arg]
         ).execute(new_try())
 
 
@@ -544,7 +544,8 @@ class Posting(OSSVideoConvertOperator):
 def test_what_the_triggerer_would_not_do_is_left_to_a_worker(
     operator: type[OSSVideoConvertOperator], arguments: dict[str, Any]
 ) -> None:
-    values = {"task_id": "t", "source": "a", "target": "b.mp4", "container": "mp4", "deferrable": True}
+    values: dict[str, Any] = {"task_id": "t", "source": "a", "target": "b.mp4", "container": "mp4"}
+    values["deferrable"] = True
     assert may_end_in_trigger(OSSVideoConvertOperator(**values, end_from_trigger=True))
     assert not may_end_in_trigger(operator(**values, end_from_trigger=True, **arguments))
 
@@ -573,10 +574,11 @@ def listener() -> Iterator[None]:
         "    pass\n",
         vars(plugin),
     )
-    for manager in (of_core(), of_workers()):
+    managers: list[Any] = [of_core(), of_workers()]
+    for manager in managers:
         manager.add_listener(plugin)
     yield
-    for manager in (of_core(), of_workers()):
+    for manager in managers:
         manager.clear()
 
 
@@ -600,7 +602,7 @@ def test_a_listener_is_no_import_error_and_hears_of_the_end(tmp_path: Path) -> N
     (tmp_path / "dag.py").write_text(DAG_FILE)
     bag = DagBag(str(tmp_path))
     assert bag.import_errors == {}
-    tasks = bag.dags["ends_in_the_trigger"].tasks
+    tasks: list[Any] = list(bag.dags["ends_in_the_trigger"].tasks)
     assert len(tasks) == 2
     for one in tasks:
         assert one._end_from_trigger
@@ -758,29 +760,29 @@ def test_a_missing_connection_is_named_and_final(new_try: Any) -> None:
 # Common arguments, checked before anything is sent
 
 
+WRONG: dict[str, Sequence[Any]] = {
+    "imm_project": (2026, "None", "", " ", ["p"], " local-project "),
+    "region": (2026, "None", "", " "),
+    "oss_conn_id": (2026, "None", "", " ", None),
+    "target": ("None", "", " ", 2026, ["a"]),
+    "notify_topic": ("None", "", " ", 2026),
+    "timeout": (float("nan"), float("inf"), True, "soon", 0, -1, None, []),
+    "poll_interval": (float("nan"), True, 0, 3601, timedelta(hours=2)),
+    **dict.fromkeys(
+        ("allow_ignored", "wait_for_completion", "deferrable", "durable", "retry_failed_job"),
+        ("False", 0, None),
+    ),
+    "end_from_trigger": ("no",),
+    **dict.fromkeys(
+        ("completion", "on_uncertain_submit", "if_target_exists"), ("None", None, 3, ["imm"], "IMM")
+    ),
+}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        *(("imm_project", value) for value in (2026, "None", "", " ", ["p"], " local-project ")),
-        *(("region", value) for value in (2026, "None", "", " ")),
-        *(("oss_conn_id", value) for value in (2026, "None", "", " ", None)),
-        *(("target", value) for value in ("None", "", " ", 2026, ["a"])),
-        *(("notify_topic", value) for value in ("None", "", " ", 2026)),
-        *(("timeout", value) for value in (float("nan"), float("inf"), True, "soon", 0, -1, None, [])),
-        *(("poll_interval", value) for value in (float("nan"), True, 0, 3601, timedelta(hours=2))),
-        *(
-            (name, value)
-            for name in ("allow_ignored", "wait_for_completion", "deferrable", "durable", "retry_failed_job")
-            for value in ("False", 0, None)
-        ),
-        ("end_from_trigger", "no"),
-        *(
-            (name, value)
-            for name in ("completion", "on_uncertain_submit", "if_target_exists")
-            for value in ("None", None, 3, ["imm"], "IMM")
-        ),
-    ],
-)  # fmt: skip
+    [(name, value) for name, values in WRONG.items() for value in values],
+)
 def test_a_common_argument_of_the_wrong_type_or_meaning(
     stand: Any, new_try: Any, name: str, value: Any
 ) -> None:

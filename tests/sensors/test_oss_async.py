@@ -231,7 +231,7 @@ def test_the_project_has_to_be_known(connect: Any, new_try: Any) -> None:
 def test_every_template_field_is_an_attribute() -> None:
     task = sensor({"task_id": "{{ id }}", "task_type": "MediaConvert"})
     assert all(hasattr(task, name) for name in task.template_fields)
-    task.render_template_fields({"id": "T-9"})  # type: ignore[typeddict-item]
+    task.render_template_fields({"id": "T-9"})  # type: ignore[typeddict-unknown-key]
     assert task.job == {"task_id": "T-9", "task_type": "MediaConvert"}
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pytest
 
 #: The task instance of a trigger.
-TASK_INSTANCE = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
+TASK_INSTANCE: Any = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
 
 
 class Supervisor:
@@ -22,9 +22,11 @@ class Supervisor:
     def __init__(self, state: str | None = None) -> None:
         self.state = state
         self.sent: list[Any] = []
+        #: XComs that are there already.
+        self.stored: dict[str, Any] = {}
 
     def send(self, msg: Any) -> Any:
-        from airflow.sdk.execution_time.comms import TaskStatesResult
+        from airflow.sdk.execution_time.comms import TaskStatesResult, XComResult
 
         self.sent.append(msg)
         if type(msg).__name__ == "GetTaskStates":
@@ -32,7 +34,9 @@ class Supervisor:
                 raise RuntimeError("API server error")
             name = msg.task_ids[0] if (msg.map_index or 0) < 0 else f"{msg.task_ids[0]}_{msg.map_index}"
             return TaskStatesResult(task_states={msg.run_ids[0]: {name: self.state}})
-        if type(msg).__name__ in ("GetXCom", "SetXCom", "MaskSecret"):
+        if type(msg).__name__ == "GetXCom":
+            return XComResult(key=msg.key, value=self.stored.get(msg.key))
+        if type(msg).__name__ in ("SetXCom", "MaskSecret"):
             return None
         raise AssertionError(f"unexpected message {msg!r}")
 

@@ -5,7 +5,7 @@ import json
 import time
 from importlib import import_module
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog.testing
@@ -260,7 +260,7 @@ def test_no_event_is_held_without_a_scheduler(monkeypatch: pytest.MonkeyPatch) -
     assert event_hold() == 30
     # What dag.test() installs.
     monkeypatch.setattr(
-        task_runner, "SUPERVISOR_COMMS", InProcessSupervisorComms(supervisor=None), raising=False
+        task_runner, "SUPERVISOR_COMMS", InProcessSupervisorComms(supervisor=cast("Any", None)), raising=False
     )
     assert event_hold() == 0
 
@@ -337,7 +337,7 @@ async def test_only_where_the_task_was_cancelled_it_is_said_that_the_job_goes_on
     """Where another triggerer takes over, Airflow cancels triggers in the same way."""
     Supervisor(state).install(monkeypatch)
     waiting = trigger(OSSJob("T-77", "MediaConvert", "oss://media/a"))
-    waiting.task_instance = SimpleNamespace(**{**vars(TASK_INSTANCE), "map_index": map_index})
+    waiting.task_instance = cast("Any", SimpleNamespace(**{**vars(TASK_INSTANCE), "map_index": map_index}))
     assert ("T-77" in await logged_at_kill(waiting)) is says
 
 

@@ -925,6 +925,44 @@ def test_results_are_handed_on_in_a_dag(stand: Any, dag_folder: Path) -> None:
     assert sources == [*each_sources, "in.mov", "in.mov", "in.mov", "out.mp4", *page_sources]
 
 
+DEFERRED_FILE = """
+from airflow.sdk import DAG
+from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+
+common = {"container": "mp4", "deferrable": True}
+
+with DAG("deferred", schedule=None):
+    woken = OSSVideoConvertOperator(task_id="woken", source="in.mov", target="a.mp4", **common)
+    ended = OSSVideoConvertOperator(
+        task_id="ended", source=woken.output, target="b.mp4", end_from_trigger=True, **common
+    )
+    last = OSSVideoConvertOperator(
+        task_id="last", source="{{ ti.xcom_pull('ended')['outputs'][0] }}", target="c.mp4", **common
+    )
+    OSSAsyncTaskSensor(task_id="wait", job=ended.output, deferrable=True, end_from_trigger=True)
+    ended >> last
+"""
+
+
+def test_deferred_tasks_in_a_dag_without_a_scheduler(
+    stand: Any, dag_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event is held there, and what ends in the trigger leaves the same result."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    monkeypatch.setenv("AIRFLOW__OSS_ASYNC__EVENT_HOLD", "120")
+    stand.service.add_fault("job_delay", seconds=0.5, times=0)
+    (dag_folder / "deferred.py").write_text(DEFERRED_FILE)
+    bag = DagBag(str(dag_folder / "deferred.py"))
+    assert bag.import_errors == {}
+    began = time.monotonic()
+    assert bag.dags["deferred"].test().state == "success"
+    assert time.monotonic() - began < 100
+    sources = sorted(line["source"].removeprefix("oss://media/") for line in stand.accepted())
+    assert sources == ["a.mp4", "b.mp4", "in.mov"]
+
+
 # A watermark that is not there
 
 

@@ -73,8 +73,6 @@ MAX_MESSAGE, MAX_FAILURES = 300, 20
 QUEUE_SECONDS = 600.0
 #: Jobs that must have ended before their durations count.
 MIN_MEASURED = 20
-#: Seconds that submissions under way get when the batch is stopped.
-STOP_SECONDS = 5.0
 #: Entries of the plan that go into one block.
 CHUNK = 5000
 #: Times that a writer tries to take over a ledger that others write.
@@ -90,6 +88,7 @@ class RunnerTiming:
     :param retry_delay: before the second attempt of an object; each further one doubles it.
     :param ledger_retry: for which an append is repeated while there is no answer.
     :param submit_timeout: for one submission.
+    :param stop: that submissions under way get when the batch is stopped, and then the last entries.
     """
 
     linger: float = LINGER
@@ -97,6 +96,7 @@ class RunnerTiming:
     retry_delay: float = 30.0
     ledger_retry: float = 300.0
     submit_timeout: float = 60.0
+    stop: float = 5.0
 
 
 class BatchRunner:
@@ -191,7 +191,7 @@ class BatchRunner:
         try:
             if self.state.phase in ("", "planning"):
                 await self._plan()
-            elif self.state.phase == "finished":
+            elif self.state.phase == "finished" or self.state.detail["try"] < self._spec.try_number:
                 again = [index for index, row in enumerate(self.state.rows) if self._may_be_tried_again(row)]
                 await self._phase("running", {"try": self._spec.try_number, "again": again})
             await self._settle_concurrency()
@@ -717,7 +717,7 @@ class BatchRunner:
     async def _stop(self) -> None:
         """Let submissions under way end, and store what is known."""
         self._stopping = True
-        until = time.monotonic() + STOP_SECONDS
+        until = time.monotonic() + self._timing.stop
         if not isinstance(self._error, LedgerError):
             while self._submitting and time.monotonic() < until:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -729,7 +729,7 @@ class BatchRunner:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._intents and self._writer.error is None:
             self._writer.post(*(["x", index] for index in sorted(self._intents)))
-        await self._writer.close()
+        await self._writer.close(self._timing.stop)
 
 
 def _epoch(text: str) -> float:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 class OSSAsyncTaskSensor(BaseSensorOperator):
     """Waits for a job that another task, DAG or program has submitted.
 
-    Succeeds with the job's result as XCom, as the operators return it.
+    Succeeds with the job's result as XCom, as the operators return it. With ``mode="reschedule"`` two pokes
+    are at least ``[workers] min_heartbeat_interval`` plus 5 seconds apart (``[oss_async] event_hold``),
+    because Airflow 3.3 may fail a task that is queued again sooner.
 
     :param job: the result of an operator, as ``job=submit.output``, or a bare task id (templated)
     :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or
@@ -125,7 +127,16 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Poke; in deferrable mode poke once, and then wait in the triggerer."""
+        from airflow_provider_oss_async.triggers.oss_async import (
+            OSSAsyncTaskTrigger,
+            event_hold,
+            may_end_in_trigger,
+        )
+
         if not self.deferrable:
+            if self.reschedule:
+                # The race after a deferral: Airflow may fail a task that is queued again so soon.
+                self.poke_interval = max(self.poke_interval, event_hold())
             return super().execute(context)
         try:
             first = self.poke(context)
@@ -136,12 +147,6 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             first = PokeReturnValue(is_done=False)
         if first:
             return first.xcom_value
-        from airflow_provider_oss_async.triggers.oss_async import (
-            OSSAsyncTaskTrigger,
-            event_hold,
-            may_end_in_trigger,
-        )
-
         self.defer(
             trigger=OSSAsyncTaskTrigger(
                 wait_specification=self._wait_specification(self._hook().settings).to_dict(),

@@ -78,6 +78,17 @@ def test_between_two_polls_the_worker_is_free(stand: Any, new_try: Any) -> None:
     assert result["outputs"] == ["oss://media/out.mp4"]
 
 
+def test_a_task_is_not_queued_again_before_airflow_has_seen_its_end(
+    stand: Any, new_try: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OSS_ASYNC__EVENT_HOLD", "30")
+    stand.service.add_fault("job_delay", seconds=5)
+    before = datetime.now(UTC)
+    with pytest.raises(AirflowRescheduleException) as caught:
+        sensor(submit(), mode="reschedule", timeout=60).execute(new_try())
+    assert caught.value.reschedule_date - before >= timedelta(seconds=30)
+
+
 def test_a_lost_job_is_final_in_reschedule_mode_too(stand: Any, new_try: Any) -> None:
     stand.service.add_fault("job_forget", seconds=0)
     task_id, context = submit()["task_id"], new_try()

@@ -1,6 +1,6 @@
 """Tasks that are resumed soon after they were deferred or rescheduled; see ``test_observed.py``.
 
-``{"hold": false}`` in a run's configuration switches off that the triggers hold their events.
+``"hold": false`` in a run's configuration sets ``[oss_async] event_hold`` to 0.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
 RESUMED_SECONDS = 3
 
 
+def set_hold(context: Any) -> None:
+    """Switch the hold off where the run's configuration says so."""
+    if not context["dag_run"].conf["hold"]:
+        os.environ["AIRFLOW__OSS_ASYNC__EVENT_HOLD"] = "0"
+
+
 class Slow(OSSAudioConvertOperator):
     """Works for a while after the wait."""
 
     def pre_execute(self, context: Any) -> None:
-        if not context["dag_run"].conf.get("hold", True):
-            os.environ["AIRFLOW__OSS_ASYNC__EVENT_HOLD"] = "0"
+        set_hold(context)
 
     def execute_complete(self, context: Any, event: Any = None) -> dict[str, Any]:
         time.sleep(RESUMED_SECONDS)
@@ -32,6 +37,9 @@ class Slow(OSSAudioConvertOperator):
 
 class SlowSensor(OSSAsyncTaskSensor):
     """Works for a while when the job has ended."""
+
+    def pre_execute(self, context: Any) -> None:
+        set_hold(context)
 
     def post_execute(self, context: Any, result: Any = None) -> None:
         time.sleep(RESUMED_SECONDS)

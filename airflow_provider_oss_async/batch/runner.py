@@ -148,6 +148,8 @@ class BatchRunner:
         self._doubtful: list[tuple[int, asyncio.Future[None]]] = []
         self._reconciler: asyncio.Task[None] | None = None
         self._refusals = 0
+        #: Objects that were refused once for a reason that may concern all objects.
+        self._denied: set[int] = set()
         self._concurrency: int | None = None
         self._squeeze = 1.0
         self._durations: deque[float] = deque(maxlen=200)
@@ -483,8 +485,15 @@ class BatchRunner:
                 index, "g" if may_vanish(self._spec.sources) else "r", code=error.code, message=error.detail
             )
             return
-        self._end(index, "r", code=error.code, message=error.detail or str(error))
-        self._refusals = self._refusals + 1 if diagnosis.kind in GENERAL_KINDS else 0
+        general = diagnosis.kind in GENERAL_KINDS
+        self._refusals = self._refusals + 1 if general else 0
+        if general and index not in self._denied:
+            # It may be about all objects: then they are left as they are.
+            self._denied.add(index)
+            self._post(["x", index])
+            self._put_back(index, self._timing.retry_delay)
+        else:
+            self._end(index, "r", code=error.code, message=error.detail or str(error))
         if self._refusals >= MAX_REFUSALS:
             advice = (
                 error.advice or "Correct the connection or its rights; a retry goes on where the batch was."

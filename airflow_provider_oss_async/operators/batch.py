@@ -361,7 +361,8 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
             text = self.ledger
             if isinstance(text, str):
                 text = text.rstrip("/")
-                text = text if text.removeprefix("oss://").count("/") else f"{text}/{prefix.rstrip('/')}"
+                if text.startswith("oss://") and "/" not in text.removeprefix("oss://"):
+                    text = f"{text}/{prefix.rstrip('/')}"
             try:
                 return ObjectURI.parse(cast("str", text), name="ledger", default_bucket=bucket)
             except ProcessError as error:

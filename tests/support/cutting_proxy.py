@@ -1,4 +1,4 @@
-"""A proxy between a runner and the stand-in that goes down at an exact request, as if a process was killed."""
+"""A proxy before the stand-in that goes down at an exact request, as if the process behind it was killed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
-#: What to do at a request: pass it on (``None``); go down before or after it has been carried out, so that its
-#: answer is not seen; or carry it out and hold its answer, as if the process that waits for it was stopped.
+#: What to do at a request: pass it on (``None``); go down before or after it has been carried out, so that
+#: its answer is not seen; or carry it out and hold its answer, as if the process behind it was stopped.
 Verdict = Literal["before", "after", "hold"] | None
 
 

@@ -137,7 +137,7 @@ def test_video_convert(run: Any, fetch: Fetch) -> None:
     cut = fetch.media(results["cut"])
     assert "matroska" in cut.container
     # Copied streams are cut at keyframes.
-    assert 1 < cut.duration < 7
+    assert 1 < (cut.duration or 0) < 7
     sound = fetch.media(results["sound_deferrable"])
     assert sound.video is None
     assert sound.audio is not None

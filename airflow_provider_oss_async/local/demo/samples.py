@@ -39,18 +39,22 @@ def make_samples(directory: Path) -> dict[str, Path]:
     :param directory: is made if it does not exist.
     :return: the files by name: ``harbour.mp4`` (8 s, 640x360, with sound), ``credits.mp4`` (3 s, other size,
         rate and sound), ``announcement.mp3`` (6 s), ``report.docx``, ``figures.xlsx``, ``slides.pptx``,
-        ``report.pdf`` and ``photo.png``, which holds :data:`WATERMARK`.
+        ``report.pdf``, ``photo.png``, which holds :data:`WATERMARK`, ``unmarked.png``, which holds none, and
+        ``broken.mov``, whose job fails.
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = (
         "harbour.mp4", "credits.mp4", "announcement.mp3", "report.docx", "figures.xlsx", "slides.pptx",
-        "report.pdf", "photo.png",
+        "report.pdf", "photo.png", "unmarked.png", "broken.mov",
     )  # fmt: skip
     files = {name: directory / name for name in names}
     _harbour(files["harbour.mp4"])
     _credits(files["credits.mp4"])
     _announcement(files["announcement.mp3"])
-    _photo(files["photo.png"])
+    _photo(files["unmarked.png"])
+    watermark.embed(files["unmarked.png"], WATERMARK, files["photo.png"], "medium")
+    # As an upload that was broken off.
+    files["broken.mov"].write_bytes(files["harbour.mp4"].read_bytes()[:20_000])
     _report(files["report.docx"])
     _figures(files["figures.xlsx"])
     _slides(files["slides.pptx"])
@@ -100,7 +104,6 @@ def _photo(path: Path) -> None:
         draw.rectangle((x, y, x + 50, 600), fill=(60 + number * 5, 90 + number * 3, 120 - number * 2))
     draw.ellipse((560, 60, 660, 160), fill=(250, 225, 140))
     picture.filter(ImageFilter.GaussianBlur(1)).save(path)
-    watermark.embed(path, WATERMARK, path, "medium")
 
 
 def _report(path: Path) -> None:

@@ -122,7 +122,7 @@ async def ours(interval: float) -> AsyncIterator[Follow]:
     from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
 
     async def follow(arguments: dict[str, Any]) -> str:
-        async for event in OSSAsyncTaskTrigger(following=arguments, oss_conn_id="bench").run():
+        async for event in OSSAsyncTaskTrigger(wait_specification=arguments, oss_conn_id="bench").run():
             return str(event.payload["status"])
         return "no event"
 
@@ -131,9 +131,10 @@ async def ours(interval: float) -> AsyncIterator[Follow]:
 
 async def one_by_one(ask: Callable[[str], Awaitable[str]], job: dict[str, Any], interval: float) -> str:
     """Ask until the job has ended. ``ask`` may fail, which has the question asked again."""
-    from airflow_provider_oss_async.jobs.poller import FLOOR, GROWTH
+    from airflow_provider_oss_async.clients.retry import Backoff
 
-    pause = FLOOR
+    backoff = Backoff(max_interval=interval)
+    pause = backoff.after(0.0)
     while True:
         try:
             status = (await ask(job["task_id"])).lower()
@@ -141,9 +142,8 @@ async def one_by_one(ask: Callable[[str], Awaitable[str]], job: dict[str, Any], 
                 return status
         except Exception as error:
             logging.warning("asking failed: %s", error)
-        pause = min(pause, interval)
         await asyncio.sleep(pause * random.uniform(0.8, 1.0))
-        pause *= GROWTH
+        pause = backoff.after(pause)
 
 
 @asynccontextmanager
@@ -184,10 +184,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     import airflow.triggers.base  # noqa: F401
     import psutil
 
-    from airflow_provider_oss_async.jobs.waiting import Following
+    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 
     arguments = [
-        Following(job, "imm", time.time() + 86400, options.interval).to_dict()
+        WaitSpecification(job, "imm", time.time() + 86400, options.interval).to_dict()
         for job in make_jobs(options.count, options.epoch)
     ]
     warnings = Warnings()
@@ -262,13 +262,14 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def warm_up(interval: float) -> float:
-    """Return how long it takes until the pause between two looks has grown to the interval."""
-    from airflow_provider_oss_async.jobs.poller import FLOOR, GROWTH
+    """Return how long it takes until the pause between two polls has grown to the interval."""
+    from airflow_provider_oss_async.clients.retry import Backoff
 
-    pause, total = FLOOR, 0.0
+    backoff, total = Backoff(max_interval=interval), 0.0
+    pause = backoff.after(0.0)
     while pause < interval:
         total += pause
-        pause *= GROWTH
+        pause = backoff.after(pause)
     return total + 1
 
 

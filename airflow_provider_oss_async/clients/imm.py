@@ -165,6 +165,7 @@ class IMMClient:
         next_token: str | None = None,
         max_results: int = 100,
         newest_first: bool = False,
+        ended_from: datetime | None = None,
     ) -> tuple[list[TaskInfo], str | None]:
         """Return one page of a project's tasks and the token of the next page.
 
@@ -179,7 +180,9 @@ class IMMClient:
         :param max_results: 1 to 100.
         :param newest_first: begin with the task started last. Otherwise, tasks that start meanwhile come on a
             later page and shift none of the others.
-        :raises ValueError: ``start`` or ``end`` has no time zone.
+        :param ended_from: only tasks that ended at this time or later, sorted by their end instead of their
+            start; with a time zone.
+        :raises ValueError: a time has no time zone.
         """
         parameters = {
             "ProjectName": project,
@@ -192,6 +195,9 @@ class IMMClient:
         if start or end:
             bounds = {"Start": start, "End": end}
             parameters["StartTimeRange"] = json.dumps({k: _timestamp(v) for k, v in bounds.items() if v})
+        if ended_from:
+            parameters["Sort"] = "EndTime"
+            parameters["EndTimeRange"] = json.dumps({"Start": _timestamp(ended_from)})
         if definition:
             parameters["RequestDefinition"] = "true"
         if status:

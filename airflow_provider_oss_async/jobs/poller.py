@@ -1,10 +1,11 @@
 """Polling IMM for many waiting jobs: one poller serves all jobs of one event loop, endpoint and account.
 
-Few jobs are polled one by one (``GetTask``); many are polled together by listing tasks (``ListTasks``, 100
-tasks
-a request) whenever that takes fewer requests. The interval between two polls of a job grows. Throttling slows
-all requests of the poller, an outage is waited out, and only what does not pass by itself (a missing right, a
-wrong project) ends the waits that it concerns.
+Few jobs are polled one by one (``GetTask``). Many are polled by a cursor over the end times of the project's
+tasks (``ListTasks``), whose cost is what ended and not what waits; jobs that it has not shown for long are
+polled one by one, at a bounded rate. Where the service does not support the cursor, tasks are listed by the
+time of their start, whenever that takes fewer requests than polling one by one. The interval between two
+polls of a job grows. Throttling slows all requests of the poller, an outage is waited out, and only what does
+not pass by itself (a missing right, a wrong project) ends the waits that it concerns.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSThrottledError,
     OSSUnavailableError,
 )
+from airflow_provider_oss_async.jobs.end_time_cursor import CursorTiming, EndTimeCursor, epoch
 from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.job_errors import timeout_error
 from airflow_provider_oss_async.jobs.timing import Timing
@@ -82,6 +84,8 @@ class JobPoller:
     :param imm: the client.
     :param rate: requests a second at most; default 20.
     :param timing: configured intervals.
+    :param cursor_timing: intervals of the end-time cursor; its overlap is by default the time that tasks may
+        be listed late (``task_listing_delay``), at least 15 s.
     :param progress_interval: seconds between two lines of the log on a job that is running; default 300.
     :param last_poll_timeout: seconds for the poll after the deadline of a job; default 30.
     :param count: called with the name of a metric for each request and each throttled one.
@@ -93,6 +97,7 @@ class JobPoller:
         *,
         rate: float = DEFAULT_RATE,
         timing: Timing | None = None,
+        cursor_timing: CursorTiming | None = None,
         progress_interval: float = PROGRESS_INTERVAL,
         last_poll_timeout: float = LAST_POLL_TIMEOUT,
         count: Callable[[str], None] | None = None,
@@ -100,6 +105,9 @@ class JobPoller:
         self.timing = timing or Timing()
         self.limiter = RateLimiter(rate, count=count)
         self._imm = imm
+        self._cursor_timing = cursor_timing or CursorTiming(
+            overlap=max(CursorTiming().overlap, self.timing.task_listing_delay)
+        )
         self._progress_interval = progress_interval
         self._last_poll_timeout = last_poll_timeout
         self._groups: dict[GroupKey, _PollGroup] = {}
@@ -141,7 +149,9 @@ class JobPoller:
         """
         key = GroupKey(job.imm_project, job.task_type)
         if (group := self._groups.get(key)) is None:
-            group = self._groups[key] = _PollGroup(key, self._imm, self.limiter, self.timing)
+            group = self._groups[key] = _PollGroup(
+                key, self._imm, self.limiter, self.timing, self._cursor_timing
+            )
         future: asyncio.Future[JobStatus] = asyncio.get_running_loop().create_future()
         first = self.timing.min_poll_interval if min_interval is None else min_interval
         group.join(job, future, Backoff(min(first, max_interval), max_interval))
@@ -181,6 +191,9 @@ class _Entry:
     waiting: set[asyncio.Future[JobStatus]] = field(default_factory=set)
     urgent: bool = True  # polled before all others: not polled yet, or a message has come
     unlisted: bool = False  # a batch poll has not found it, so it is polled by itself
+    announced: bool = False  # a message says that it has ended
+    covered: bool = False  # the end-time cursor is certain to show its end
+    polled_at: float = field(default_factory=time.monotonic)  # when it was last polled by itself
     missed_since: float = 0.0
     misses: int = 0
     refusals: int = 0
@@ -216,7 +229,14 @@ class _Entry:
 class _PollGroup:
     """The waiting jobs of one project and task type, and the asyncio task that polls them."""
 
-    def __init__(self, key: GroupKey, imm: IMMClient, limiter: RateLimiter, timing: Timing) -> None:
+    def __init__(
+        self,
+        key: GroupKey,
+        imm: IMMClient,
+        limiter: RateLimiter,
+        timing: Timing,
+        cursor_timing: CursorTiming,
+    ) -> None:
         self._key = key
         self._imm = imm
         self._limiter = limiter
@@ -229,6 +249,10 @@ class _PollGroup:
         self._list_from = 0.0
         #: Part of the listed tasks that were waited for, at the last batch polls.
         self._density = 1.0
+        self._cursor = EndTimeCursor(self._ended_page, cursor_timing)
+        self._cursor_timing = cursor_timing
+        self._cursor_from = 0.0
+        self._single_polled_at = 0.0
 
     @property
     def empty(self) -> bool:
@@ -261,7 +285,7 @@ class _PollGroup:
 
     def wake(self, task_id: str) -> None:
         if (entry := self._entries.get(task_id)) is not None:
-            entry.due, entry.urgent, entry.interval = time.monotonic(), True, 0.0
+            entry.due, entry.urgent, entry.announced, entry.interval = time.monotonic(), True, True, 0.0
             # The message may come before IMM's own record changes: poll again soon.
             soon = min(entry.backoff.min_interval, self._timing.min_poll_interval)
             entry.backoff = Backoff(soon, entry.backoff.max_interval)
@@ -278,7 +302,9 @@ class _PollGroup:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), soonest - now)
                     continue
-                if batch := self._worth_a_batch(due, now):
+                if len(self._entries) >= BATCH_FROM and now >= self._cursor_from:
+                    await self._poll_ended(due)
+                elif batch := self._worth_a_batch(due, now):
                     await self._poll_batch(batch)
                 else:
                     # A few at a time, so that a new job does not wait until thousands have been polled.
@@ -291,6 +317,89 @@ class _PollGroup:
             log.exception("Polling jobs of IMM project %s failed", self._key.project)
             self._runner = None
             self._end_all(OSSAsyncError(f"Polling the job failed: {type(error).__name__}: {error}"))
+
+    async def _ended_page(self, start: datetime, token: str | None) -> tuple[list[TaskInfo], str | None]:
+        """Read a page, again where it gets no answer: starting over would never reach a distant end."""
+        for failures in range(1, MAX_PAGE_FAILURES + 1):
+            try:
+                return await self._limiter.run(
+                    lambda: self._imm.list_tasks(
+                        self._key.project,
+                        task_types=[self._key.task_type],
+                        ended_from=start,
+                        next_token=token,
+                    )
+                )
+            except (OSSThrottledError, OSSUnavailableError):
+                if failures == MAX_PAGE_FAILURES:
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def _poll_ended(self, due: list[_Entry]) -> None:
+        """Read the end-time cursor, and poll those one by one whose end it is not certain to show."""
+        # A message may come before the task is listed as ended.
+        single = [entry for entry in due if entry.announced and entry.covered]
+        uncovered = [entry for entry in due if not entry.covered]
+        for entry in uncovered:
+            entry.covered = entry.submitted is not None and self._cursor.covers(entry.submitted)
+        uncovered = [entry for entry in uncovered if not entry.covered]
+        listable = [entry for entry in uncovered if entry.submitted is not None]
+        if len(listable) >= BATCH_FROM:
+            # Their ends may be behind the cursor: fewer requests read those again than poll each of them.
+            self._cursor.rewind(min(entry.submitted for entry in listable if entry.submitted is not None))
+            for entry in listable:
+                entry.covered = True
+            uncovered = [entry for entry in uncovered if entry.submitted is None]
+        single += uncovered
+        if len(single) < len(due) or not single:
+            await self._read_cursor()
+        now = time.monotonic()
+        if len(single) < BATCH_FROM and now - self._single_polled_at >= self._cursor_timing.single_interval:
+            # Lost jobs, and a cursor that does not show all, are noticed only this way.
+            oldest = min(self._entries.values(), key=lambda entry: entry.polled_at, default=None)
+            if oldest is not None and now - oldest.polled_at >= self._cursor_timing.unseen_after:
+                self._single_polled_at = now
+                single.append(oldest)
+        if single:
+            await self._poll_each(heapq.nsmallest(BATCH_FROM, single, key=lambda e: (not e.urgent, e.due)))
+
+    async def _read_cursor(self) -> None:
+        # All stay together for the next read, however long this one takes.
+        since, part = time.monotonic(), jitter()
+        try:
+            async for tasks in self._cursor.read():
+                for info in tasks:
+                    if (entry := self._entries.get(info.task_id)) is not None:
+                        self._settle(entry, status_of(info), since, part)
+        except (OSSThrottledError, OSSUnavailableError) as error:
+            warn_rate_limited("Jobs are polled one by one, because ListTasks gives no answer: %s", error)
+            self._cursor_from = self._list_from = time.monotonic() + LIST_AFTER_OUTAGE
+            return
+        except (OSSServiceError, OSSConnectionError) as error:
+            if isinstance(error, OSSConnectionError) or _is_refusal(error):
+                log.warning("Jobs are polled one by one, because ListTasks was refused: %s", error)
+                self._cursor_from = self._list_from = time.monotonic() + LIST_AFTER_REFUSAL
+                return
+            log.warning(
+                "Tasks are listed by their start, because listing them by their end was refused: %s", error
+            )
+            self._cursor_from = time.monotonic() + LIST_AFTER_REFUSAL
+            return
+        self._refusals = 0
+        for entry in self._entries.values():
+            # A job that a message has announced stays due: IMM may list it later.
+            if entry.covered and not (entry.urgent and entry.announced):
+                entry.reschedule(since, part)
+
+    def _distrust_cursor(self, entry: _Entry, info: TaskInfo) -> None:
+        """Stop using the cursor where it has not shown a job that has ended."""
+        ended_at = epoch(info.end_time)
+        if entry.covered and ended_at is not None and self._cursor.should_have_shown(ended_at):
+            warn_rate_limited(
+                "Tasks are listed by their start: listing them by their end did not show job %s",
+                entry.job.task_id,
+            )
+            self._cursor_from = time.monotonic() + self._cursor_timing.distrust
 
     def _worth_a_batch(self, due: list[_Entry], now: float) -> list[_Entry]:
         """Return the jobs for a batch poll; none where polling one by one takes fewer requests."""
@@ -412,7 +521,14 @@ class _PollGroup:
             else:
                 self._refuse(entry, error)
         else:
-            self._settle(entry, status_of(info))
+            status = status_of(info)
+            entry.polled_at, entry.announced = time.monotonic(), False
+            if status.final:
+                self._distrust_cursor(entry, info)
+            else:
+                # What ends from now on is behind the cursor's position.
+                entry.covered = True
+            self._settle(entry, status)
         return None
 
     def _settle(
@@ -427,6 +543,7 @@ class _PollGroup:
         now = time.monotonic()
         entry.missed_since = now if not entry.misses else entry.missed_since
         entry.misses += 1
+        entry.covered = False
         entry.reschedule()
         if entry.misses >= GRACE_ANSWERS and now - entry.missed_since >= self._timing.unknown_task_grace:
             entry.end(JobStatus("lost"))

@@ -289,6 +289,8 @@ def run(kind: str, count: int, seconds: float, interval: float) -> dict[str, Any
                 **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "OSS_", "ALIBABA_"))},
                 **server.environment,
                 "AIRFLOW_HOME": name,
+                # The log of a trigger goes to standard output, like the figures.
+                "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
                 "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             }
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -58,6 +58,12 @@ async def quick_services(
 def wire_settings(wire: Wire, extra: dict[str, Any] | None = None, **fields: Any) -> ConnectionSettings:
     """The settings of a connection to a server on the wire, for OSS and IMM."""
     options = {"region": "cn-hangzhou", "path_style": True, "imm_endpoint": wire.url, **(extra or {})}
-    values = {"conn_id": "c", "conn_type": "oss_async", "host": wire.url, "login": "AK", "password": "SK"}
+    values: dict[str, Any] = {
+        "conn_id": "c",
+        "conn_type": "oss_async",
+        "host": wire.url,
+        "login": "AK",
+        "password": "SK",
+    }
     values |= {"port": None, "schema": ""}
     return read_settings(SimpleNamespace(**{**values, **fields, "extra": json.dumps(options)}))

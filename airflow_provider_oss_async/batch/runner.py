@@ -20,7 +20,7 @@ from airflow_provider_oss_async.batch.ledger import (
     refused,
 )
 from airflow_provider_oss_async.batch.manifest import iso, record_of, write_manifest
-from airflow_provider_oss_async.batch.plan import RequestBuilder, make_plan
+from airflow_provider_oss_async.batch.plan import TURN, RequestBuilder, make_plan
 from airflow_provider_oss_async.batch.sources import may_vanish
 from airflow_provider_oss_async.batch.state import FAILED, FINAL, STATES, VERSION, BatchState, Row
 from airflow_provider_oss_async.clients.errors import (
@@ -383,9 +383,13 @@ class BatchRunner:
             if self._deadline_passed and not self._active:
                 break
             room = 0 if self._deadline_passed else self.in_flight_limit - len(self._active)
-            for _ in range(min(room, len(self._queue))):
+            for _ in range(min(room, len(self._queue), TURN)):
                 index = self._queue.popleft()
                 self._start(index, self._submit_and_follow(index))
+            if self._queue and room > TURN:
+                # So many requests are made at once; then others get their turn.
+                await asyncio.sleep(0)
+                continue
             self._changed.clear()
             pause = min(1.0, max(0.01, self._later[0][0] - now)) if self._later else 1.0
             try:

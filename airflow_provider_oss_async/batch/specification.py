@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 VERSION = 1
 #: What is not part of the request: it may differ from one try to the next.
 _NOT_IN_FINGERPRINT = (
-    "ledger", "deadline", "try_number", "max_objects", "max_in_flight", "max_submits_per_second", "attempts", "max_failed",
-    "object_timeout", "manifest_format", "on_uncertain_submit", "imm_project", "fingerprint",
+    "ledger", "deadline", "try_number", "max_objects", "max_in_flight", "max_submits_per_second", "attempts",
+    "max_failed", "object_timeout", "manifest_format", "on_uncertain_submit", "imm_project", "fingerprint",
 )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ class Server:
             self.counts.clear()
             self.first = self.last = 0.0
             return web.json_response({})
-        body = await request.read()
+        body = await request.content.read()
         action = request.headers.get("x-acs-action", "")
         if not action:
             kinds = {"append": "AppendObject", "x-oss-async-process": "AsyncProcess", "list-type": "List"}

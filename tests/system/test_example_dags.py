@@ -281,3 +281,45 @@ def test_media_pipeline(run: Any, fetch: Fetch) -> None:
     sound = fetch.media(results["sound"])
     assert sound.audio is not None
     assert sound.audio.codec == "mp3"
+
+
+def test_batch(run: Any, fetch: Fetch) -> None:
+    results = run("example_batch")
+    assert results["preview"]["to_submit"] == 2
+    assert (results["convert"]["succeeded"], results["convert"]["jobs"]) == (2, 2)
+    assert fetch("oss://media/examples/batch/harbour.mkv").stat().st_size
+    # The next night there is nothing left to do.
+    assert run("example_batch")["convert"]["set_aside"] == {"target exists and is newer": 2}
+
+
+def test_batch_inventory(run: Any, fetch: Fetch, stand_in: LocalService) -> None:
+    import gzip
+    import json
+
+    from alibabacloud_oss_v2 import PutObjectRequest
+
+    lines = "".join(f'"media","samples/{name}.docx","100","Standard"\n' for name in ("report", "gone"))
+    files = [{"key": "inventory/media/daily/data/1.csv.gz", "size": 1}]
+    manifest = {"sourceBucket": "media", "destinationBucket": "media", "files": files}
+    manifest["fileSchema"] = "Bucket, Key, Size, StorageClass"
+    folder = "inventory/media/daily/2026-01-01T00-00Z"
+    with OSSAsyncHook() as hook:
+        for key, body in (
+            (files[0]["key"], gzip.compress(lines.encode())),
+            (f"{folder}/manifest.json", json.dumps(manifest).encode()),
+        ):
+            hook.get_conn().put_object(PutObjectRequest(bucket="media", key=key, body=body))
+    summary = run("example_batch_inventory")["convert"]
+    assert (summary["succeeded"], summary["gone"]) == (1, 1)
+    assert fetch("oss://media/examples/inventory/samples/report.pdf").read_bytes().startswith(b"%PDF")
+    assert "samples/gone.docx,oss://media/examples" in fetch(summary["manifest"]).read_text()
+
+
+def test_batch_failures(run: Any, fetch: Fetch) -> None:
+    results = run("example_batch_failures")
+    assert (results["convert"]["succeeded"], results["convert"]["failed"]) == (2, 1)
+    (failure,) = results["failures"]
+    assert failure.startswith("oss://media/samples/broken.mov: ")
+    video = fetch.media({"outputs": ["oss://media/examples/orders/1001/small.mp4"]}).video
+    assert video is not None
+    assert video.width == 80

@@ -6,7 +6,6 @@ Start it with the task id that OSS has answered, such as the XCom ``task_id`` of
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, Param, task
@@ -31,9 +30,8 @@ with DAG(
 ) as dag:
 
     @task
-    def check(params: dict[str, Any] | None = None) -> str:
-        assert params is not None
-        return OSSAsyncHook().get_status(params["task_id"], imm_task_type=params["imm_task_type"]).state
+    def check(task_id: str, imm_task_type: str) -> str:
+        return OSSAsyncHook().get_status(task_id, imm_task_type=imm_task_type).state
 
     wait = OSSAsyncTaskSensor(
         task_id="wait",
@@ -43,4 +41,4 @@ with DAG(
         timeout=3600,
     )
 
-    check() >> wait
+    check("{{ params.task_id }}", "{{ params.imm_task_type }}") >> wait

@@ -1,4 +1,4 @@
-"""Everything under a prefix, each night: every video is transcoded, and from the result come frames and a preview.
+"""Everything under a prefix, each night: a video is transcoded, and the result gets frames and a preview.
 
 What an earlier night has made is not paid for again: a target that is newer than its source is the result.
 """

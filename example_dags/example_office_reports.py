@@ -1,4 +1,7 @@
-"""Office reports of the last day to PDF, one task for each, and nothing twice."""
+"""Office reports that have come since the last successful run to PDF, one task for each, and nothing twice.
+
+``data_interval_start`` would find none: by default, Airflow 3 gives it the time of the run itself.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 with DAG(
     dag_id="example_office_reports",
-    description="Office reports of the last day to PDF, one task for each, and nothing twice.",
+    description="New office reports to PDF, one task for each, and nothing twice.",
     doc_md=__doc__,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     schedule="@daily",
@@ -27,8 +30,8 @@ with DAG(
 ) as dag:
 
     @task
-    def reports(data_interval_start: datetime | None = None) -> list[str]:
-        return OSSAsyncHook().list_keys("samples/", pattern="*.docx", since=data_interval_start)
+    def reports(prev_start_date_success: datetime | None = None) -> list[str]:
+        return OSSAsyncHook().list_keys("samples/", pattern="*.docx", since=prev_start_date_success)
 
     OSSDocumentConvertOperator.partial(
         task_id="pdf",

@@ -21,6 +21,7 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
+from airflow_provider_oss_async.operators.results import ResultReference, clips_of, object_of
 from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY, OSSRetryPolicy
 from airflow_provider_oss_async.process import ObjectURI, Specification
 from airflow_provider_oss_async.process.text import NATIVE_HINT, is_missing, shown
@@ -200,6 +201,11 @@ class OSSAsyncBaseOperator(BaseOperator):
 
         :raises ProcessError: an argument is missing or not allowed.
         """
+
+    @property
+    def output(self) -> ResultReference:
+        """A reference to the task's result, for other tasks."""
+        return ResultReference(self)
 
     def warnings(self) -> Iterator[str]:
         """Yield what the service may not do as asked."""
@@ -418,7 +424,7 @@ class OSSAsyncBaseOperator(BaseOperator):
                 text, name=name, default_bucket=settings.bucket, variables=name == "target"
             )
 
-        source = _collect(problems, lambda: parse("source", _source_text(self.source)))
+        source = _collect(problems, lambda: parse("source", object_of(self.source)))
         target = _collect(problems, lambda: parse("target", self.target)) if self.target is not None else None
         for name, choices in (
             ("completion", tuple(STRATEGIES)),
@@ -508,6 +514,8 @@ class OSSSpecificationOperator(OSSAsyncBaseOperator):
 
         arguments = {field.name: getattr(self, field.name) for field in self.specification.fields()}
         problems: list[str] = []
+        for name, _ in self.specification.segment_fields:
+            arguments[name] = clips_of(arguments[name], name, problems)
         topic = checked_topic(self.notify_topic, problems)
         specification = _collect(
             problems,
@@ -577,37 +585,6 @@ def _seconds(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _source_text(source: Any) -> Any:
-    """Return the one output of a task's result; anything else as it is.
-
-    :raises ProcessError: the result has no output, or several.
-    """
-    from collections.abc import Mapping
-
-    if isinstance(source, str) and source.lstrip().startswith("{") and "'task_id'" in source:
-        raise ProcessError(
-            "source is the text of a whole result: pass source=task.output, or "
-            "source=\"{{ ti.xcom_pull(task_ids='...')['outputs'][0] }}\""
-        )
-    if isinstance(source, list | tuple):
-        raise ProcessError(
-            f"source is a list of {len(source)} values: map the task over them with "
-            ".partial(...).expand(source=...)"
-        )
-    if not isinstance(source, Mapping):
-        return source
-    outputs = source.get("outputs")
-    if isinstance(outputs, list) and len(outputs) == 1:
-        return outputs[0]
-    if isinstance(outputs, list) and outputs:
-        raise ProcessError(
-            f"source is a result with {len(outputs)} outputs: map the task over them with "
-            ".partial(...).expand(source=outputs(task.output)), where outputs is a @task that returns "
-            "result['outputs']"
-        )
-    raise ProcessError("source is a result without outputs: the task before must write exactly one object")
 
 
 def _lineage(source: str, outputs: Sequence[str]) -> Any:

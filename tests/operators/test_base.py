@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog.testing
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, XComArg
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -28,12 +29,14 @@ from airflow_provider_oss_async.exceptions import (
     OSSSubmitRefusedError,
     ProcessError,
 )
+from airflow_provider_oss_async.operators.audio import OSSAudioConcatOperator
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
 from airflow_provider_oss_async.operators.job_store import KEY
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from airflow_provider_oss_async.process import Style, VideoConvert, parse_process
+from airflow_provider_oss_async.process.grammar import Segment
 from airflow_provider_oss_async.triggers.oss_async import may_end_in_trigger
 from tests.support.tasks import deferred, resume_deferred
 from tests.support.tasks import run_to_end as run
@@ -843,16 +846,88 @@ def test_a_result_with_one_output_is_a_source(stand: Any, new_try: Any) -> None:
     assert context["ti"].xcoms["outputs"] == ["oss://media/out.mp4"]
 
 
+def test_a_list_of_one_output_is_a_source(stand: Any, new_try: Any) -> None:
+    first = video().execute(new_try())
+    second = video(source=first["outputs"], target="again.mp4").execute(new_try())
+    assert second["source"] == "oss://media/out.mp4"
+
+
+def test_results_are_merged(stand: Any, new_try: Any) -> None:
+    first = video().execute(new_try())
+    merged = OSSAudioConcatOperator(
+        task_id="t",
+        source=first,
+        target="all.mp3",
+        container="mp3",
+        before=first,  # type: ignore[arg-type]
+        after=[first, {"object": first, "duration": 2}, "in.mov"],  # type: ignore[list-item]
+    ).execute(new_try())
+    assert parse_process(merged["process"]).segments == (
+        Segment("pre", "out.mp4"),
+        Segment("sur", "out.mp4"),
+        Segment("sur", "out.mp4", (("t", "2000"),)),
+        Segment("sur", "in.mov"),
+    )
+
+
+def test_every_further_object_of_a_merge_that_is_no_object_is_named(stand: Any, new_try: Any) -> None:
+    several = {"task_id": "T", "outputs": ["oss://media/a", "oss://media/b"]}
+    with pytest.raises(ProcessError) as caught:
+        OSSAudioConcatOperator(
+            task_id="t",
+            source="in.mov",
+            target="all.mp3",
+            container="mp3",
+            sample_rate=1,
+            after=["in.mov", several, {"object": {"task_id": "T"}}],  # type: ignore[list-item]
+        ).execute(new_try())
+    for part in (
+        "after[1] is a result with 2 objects",
+        "after[2] is a result without outputs",
+        "sample_rate=1 is not allowed",
+    ):
+        assert part in str(caught.value)
+
+
+def test_mapping_over_outputs_says_how_to_do_it() -> None:
+    with DAG("d", schedule=None):
+        outputs = video().output["outputs"]
+        partial = OSSVideoConvertOperator.partial(task_id="t", target="x", container="mp4")
+        with pytest.raises(ValueError, match="cannot map over XCom") as caught:
+            partial.expand(source=outputs)
+    assert ".expand(source=outputs(video.output)), where outputs is a @task" in str(caught.value)
+
+
+def test_references_to_results_are_airflows_own() -> None:
+    with DAG("d", schedule=None) as dag:
+        first = video()
+        second = OSSVideoConvertOperator(
+            task_id="second", source=first.output["outputs"], target="again.mp4", container="mp4"
+        )
+    assert str(first.output["outputs"]) == (
+        "{{ task_instance.xcom_pull(task_ids='video', dag_id='d', key='outputs') }}"
+    )
+    assert first.output["task_id"] == XComArg(first, "task_id")
+    assert second.upstream_task_ids == {"video"}
+    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    assert DagSerialization.from_dict(stored).task_dict["second"].upstream_task_ids == {"video"}
+
+
 @pytest.mark.parametrize(
     ("source", "parts"),
     [
         (
             {"task_id": "T", "outputs": ["oss://media/a", "oss://media/b"]},
-            ["2 outputs", "expand(source=outputs(task.output))"],
+            ["2 objects", "expand(source=outputs(task.output))"],
         ),
         ({"task_id": "T", "outputs": []}, ["without outputs"]),
         ({"task_id": "T"}, ["without outputs"]),
-        (["oss://media/a", "oss://media/b"], ["list of 2", "expand(source="]),
+        (["oss://media/a", "oss://media/b"], ["list with 2", "expand(source=outputs(task.output))"]),
+        (["oss://media/a", "oss://media/b", "oss://media/c"], ["list with 3"]),
+        ([], ["list without outputs"]),
+        # What a template makes of a list, and what Airflow maps over where it is given a whole result.
+        ("['oss://media/a', 'oss://media/b']", ["text of a list", "expand(source=outputs(task.output))"]),
+        (("outputs", ["oss://media/a"]), ["one entry (outputs)", "expand(source=outputs(task.output))"]),
         ("{'task_id': 'T', 'outputs': ['oss://media/a']}", ["source=task.output", "outputs"]),
     ],
 )

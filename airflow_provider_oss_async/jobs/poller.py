@@ -152,17 +152,22 @@ class JobPoller:
             group = self._groups[key] = _PollGroup(
                 key, self._imm, self.limiter, self.timing, self._cursor_timing
             )
-        future: asyncio.Future[JobStatus] = asyncio.get_running_loop().create_future()
         first = self.timing.min_poll_interval if min_interval is None else min_interval
-        group.join(job, future, Backoff(min(first, max_interval), max_interval))
+        waiter = _Waiter(self._progress_interval)
+        group.join(job, waiter, Backoff(min(first, max_interval), max_interval))
         try:
-            while (left := deadline - time.time()) > 0:
-                done, _ = await asyncio.wait((future,), timeout=min(left, self._progress_interval * jitter()))
-                if done:
-                    return future.result()
-                log.info("Still running, %.0f minutes before the deadline: job %s", left / 60, job.task_id)
+            async with asyncio.timeout(max(0.0, deadline - time.time())):
+                while (status := await waiter.future) is None:
+                    left = max(0.0, deadline - time.time())
+                    log.info(
+                        "Still running, %.0f minutes before the deadline: job %s", left / 60, job.task_id
+                    )
+                    waiter.renew()
+                return status
+        except TimeoutError:
+            pass
         finally:
-            group.leave(job, future)
+            group.leave(job, waiter)
             if group.empty and self._groups.get(key) is group:
                 del self._groups[key]
         with contextlib.suppress(OSSAsyncError, TimeoutError):
@@ -179,6 +184,39 @@ class JobPoller:
             group.wake(job.task_id)
 
 
+class _Waiter:
+    """One caller that waits for a job.
+
+    :param log_interval: seconds between two lines of the log that the job is still running.
+    """
+
+    __slots__ = ("future", "log_at", "log_interval", "outcome")
+
+    def __init__(self, log_interval: float) -> None:
+        self.log_interval = log_interval
+        self.log_at = time.monotonic() + log_interval * jitter()
+        self.outcome: JobStatus | OSSAsyncError | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Wait again, for the end of the job or the next line of progress."""
+        #: Its result is ``None`` where there is nothing but progress to log.
+        self.future: asyncio.Future[JobStatus | None] = asyncio.get_running_loop().create_future()
+        if self.outcome is not None:
+            self.end(self.outcome)
+
+    def end(self, outcome: JobStatus | OSSAsyncError) -> None:
+        """End the wait; where it is just about to log, as soon as it waits again."""
+        self.outcome = outcome
+        if self.future.done():
+            return
+        if isinstance(outcome, JobStatus):
+            self.future.set_result(outcome)
+        else:
+            # Each waiter raises its own copy: a shared one would collect all their tracebacks.
+            self.future.set_exception(outcome.replace())
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
     """A job that is waited for."""
@@ -188,7 +226,7 @@ class _Entry:
     submitted: float | None
     due: float = field(default_factory=time.monotonic)
     interval: float = 0.0
-    waiting: set[asyncio.Future[JobStatus]] = field(default_factory=set)
+    waiting: list[_Waiter] = field(default_factory=list)
     urgent: bool = True  # polled before all others: not polled yet, or a message has come
     unlisted: bool = False  # a batch poll has not found it, so it is polled by itself
     announced: bool = False  # a message says that it has ended
@@ -216,14 +254,8 @@ class _Entry:
         self.urgent = self.unlisted = False
 
     def end(self, outcome: JobStatus | OSSAsyncError) -> None:
-        for future in self.waiting:
-            if future.done():
-                continue
-            if isinstance(outcome, JobStatus):
-                future.set_result(outcome)
-            else:
-                # Each waiter raises its own copy: a shared one would collect all their tracebacks.
-                future.set_exception(outcome.replace())
+        for waiter in self.waiting:
+            waiter.end(outcome)
 
 
 class _PollGroup:
@@ -253,29 +285,32 @@ class _PollGroup:
         self._cursor_timing = cursor_timing
         self._cursor_from = 0.0
         self._single_polled_at = 0.0
+        self._next_progress = 0.0
 
     @property
     def empty(self) -> bool:
         return not self._entries
 
-    def join(self, job: OSSJob, future: asyncio.Future[JobStatus], backoff: Backoff) -> None:
+    def join(self, job: OSSJob, waiter: _Waiter, backoff: Backoff) -> None:
         entry = self._entries.get(job.task_id)
         if entry is None:
             entry = self._entries[job.task_id] = _Entry(job, backoff, job.submitted)
-        entry.waiting.add(future)
-        entry.backoff = Backoff(
-            min(entry.backoff.min_interval, backoff.min_interval),
-            min(entry.backoff.max_interval, backoff.max_interval),
-        )
+        entry.waiting.append(waiter)
+        self._next_progress = min(self._next_progress, waiter.log_at)
+        if entry.backoff is not backoff:
+            entry.backoff = Backoff(
+                min(entry.backoff.min_interval, backoff.min_interval),
+                min(entry.backoff.max_interval, backoff.max_interval),
+            )
         self._woken.set()
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="oss-async-poller")
 
-    def leave(self, job: OSSJob, future: asyncio.Future[JobStatus]) -> None:
+    def leave(self, job: OSSJob, waiter: _Waiter) -> None:
         entry = self._entries.get(job.task_id)
-        if entry is None or future not in entry.waiting:
+        if entry is None or waiter not in entry.waiting:
             return
-        entry.waiting.discard(future)
+        entry.waiting.remove(waiter)
         if not entry.waiting:
             del self._entries[job.task_id]
             if not self._entries and self._runner is not None:
@@ -297,8 +332,12 @@ class _PollGroup:
                 self._woken.clear()
                 now = time.monotonic()
                 due = [entry for entry in self._entries.values() if entry.due <= now]
+                self._tell_progress(now)
                 if not due:
-                    soonest = min(entry.due for entry in self._entries.values())
+                    soonest = min(
+                        min(entry.due for entry in self._entries.values()),
+                        max(self._next_progress, now + 0.01),
+                    )
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), soonest - now)
                     continue
@@ -400,6 +439,18 @@ class _PollGroup:
                 entry.job.task_id,
             )
             self._cursor_from = time.monotonic() + self._cursor_timing.distrust
+
+    def _tell_progress(self, now: float) -> None:
+        """Have long waits logged, in the context of their own tasks, so that it goes to their logs."""
+        if now < self._next_progress:
+            return
+        waiters = [waiter for entry in self._entries.values() for waiter in entry.waiting]
+        for waiter in waiters:
+            if waiter.log_at <= now:
+                waiter.log_at = now + waiter.log_interval
+                if not waiter.future.done():
+                    waiter.future.set_result(None)
+        self._next_progress = min((waiter.log_at for waiter in waiters), default=0.0)
 
     def _worth_a_batch(self, due: list[_Entry], now: float) -> list[_Entry]:
         """Return the jobs for a batch poll; none where polling one by one takes fewer requests."""

@@ -49,6 +49,7 @@ _PARAMETERS = {
         "MaxResults",
         "NextToken",
         "StartTimeRange",
+        "EndTimeRange",
         "Status",
     },
 }
@@ -120,6 +121,8 @@ class Tasks:
 
     def page(self, given: dict[str, str], now: float) -> dict[str, Any]:
         """Answer ``ListTasks``. The token is the place of the next task, counted from the oldest."""
+        if given.get("Sort") == "EndTime":
+            return self._ended_page(given, now)
         if given.get("Sort") != "StartTime" or not 1 <= int(given.get("MaxResults", 100)) <= 100:
             raise ValueError("Sort or MaxResults")
         limit, newest_first = int(given.get("MaxResults", 100)), given.get("Order") == "desc"
@@ -144,6 +147,17 @@ class Tasks:
             if status in (None, "", task["Status"]):
                 tasks.append({**task, "Progress": 100 if task["Status"] == "Succeeded" else 0})
         return {"Tasks": tasks}
+
+    def _ended_page(self, given: dict[str, str], now: float) -> dict[str, Any]:
+        """Answer ``ListTasks`` by end time. The token is the place of the next task, the earliest end first."""
+        if given.get("Order", "asc") != "asc" or TASK_TYPE not in json.loads(given["TaskTypes"]):
+            raise ValueError("Order or TaskTypes")
+        start = datetime.fromisoformat(json.loads(given["EndTimeRange"])["Start"]).timestamp()
+        ended = sorted((end, task_id) for task_id, end in self.ends.items() if start <= end <= now)
+        first, limit = int(given.get("NextToken", 0)), int(given.get("MaxResults", 100))
+        tasks = [self.describe(task_id, now) for _, task_id in ended[first : first + limit]]
+        more = first + limit < len(ended)
+        return {"Tasks": tasks, **({"NextToken": str(first + limit)} if more else {})}
 
 
 class Server:

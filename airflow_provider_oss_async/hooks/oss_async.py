@@ -341,6 +341,8 @@ class OSSAsyncHook(BaseHook):
         :raises ProcessError: an argument is wrong, or there are more objects.
         :raises OSSServiceError: the listing was refused, or got no answer.
         """
+        # Airflow's prev_start_date_success is a lazy proxy, which is not None even where it wraps None.
+        since = getattr(since, "__wrapped__", since)
         problems = [
             f"{name}={shown(value)} is not allowed: expected {expected}"
             for name, value, right, expected in (

@@ -8,9 +8,10 @@ import pickle
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from lazy_object_proxy import Proxy
 
 from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSServiceError, ProcessError
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
@@ -150,6 +151,9 @@ def test_only_objects_that_are_new_enough(stand: Stand) -> None:
     moment = datetime.now(UTC).replace(microsecond=0)
     stand.put("a/new")
     assert OSSAsyncHook().list_keys("a/", since=moment) == ["oss://media/a/new"]
+    # As Airflow's context gives prev_start_date_success.
+    assert OSSAsyncHook().list_keys("a/", since=cast("Any", Proxy(lambda: moment))) == ["oss://media/a/new"]
+    assert len(OSSAsyncHook().list_keys("a/", since=cast("Any", Proxy(lambda: None)))) == 2
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from airflow_provider_oss_async.local.server import faults
 from airflow_provider_oss_async.local.server.app import LocalService
 from airflow_provider_oss_async.local.server.cloud import Cloud
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
+from airflow_provider_oss_async.operators.batch import OSSAsyncProcessBatchOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS
 from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
@@ -54,6 +55,7 @@ FOREIGN = {
     "oss_async_default",
     "timeout",
     "Asset",
+    "data_interval_start",
     "execute_complete",
     "map_indexes",
     "render_template_as_native_obj",
@@ -100,6 +102,7 @@ def arguments() -> frozenset[str]:
     callables: list[Any] = [
         OSSAsyncBaseOperator,
         OSSAsyncProcessOperator,
+        OSSAsyncProcessBatchOperator,
         OSSAsyncTaskSensor,
         OSSAsyncHook,
         Cloud,
@@ -109,6 +112,8 @@ def arguments() -> frozenset[str]:
     found |= {item.name for kind in (OSSJob, faults.Fault) for item in dataclasses.fields(kind)}
     found |= {field.param.key for spec in SPECIFICATIONS.values() for field in spec.fields()}
     found |= {name for kind in (OSSAsyncHook, LocalService) for name in vars(kind)}
+    methods = [method for name, method in vars(OSSAsyncHook).items() if inspect.isfunction(method)]
+    found |= {name for method in methods for name in inspect.signature(method).parameters}
     found |= set(faults.REQUEST_KINDS + faults.JOB_KINDS) | EXTRA_FIELDS
     found |= {name for kind in exceptions().values() for name in inspect.signature(kind).parameters}
     found |= set(get_provider_info()["config"]["oss_async"]["options"])

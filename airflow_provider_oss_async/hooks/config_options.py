@@ -39,8 +39,8 @@ OPTIONS: tuple[ConfigOption, ...] = (
     ConfigOption(
         "event_hold",
         None,
-        "Seconds after the deferral before a trigger wakes a worker, so that the scheduler of Airflow 3.3 does "
-        "not fail the task; 0 for none. Default: [workers] min_heartbeat_interval + 5.",
+        "Seconds after the deferral before a trigger wakes a worker, so that the scheduler of Airflow 3.3 "
+        "does not fail the task; 0 for none. Default: [workers] min_heartbeat_interval + 5.",
     ),
     ConfigOption(
         "unknown_task_grace",

@@ -149,7 +149,7 @@ class Tasks:
         return {"Tasks": tasks}
 
     def _ended_page(self, given: dict[str, str], now: float) -> dict[str, Any]:
-        """Answer ``ListTasks`` by end time. The token is the place of the next task, the earliest end first."""
+        """Answer ``ListTasks`` by end time, the earliest first. The token is the place of the next task."""
         if given.get("Order", "asc") != "asc" or TASK_TYPE not in json.loads(given["TaskTypes"]):
             raise ValueError("Order or TaskTypes")
         start = datetime.fromisoformat(json.loads(given["EndTimeRange"])["Start"]).timestamp()

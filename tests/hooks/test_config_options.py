@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_provider_oss_async.clients.rate_limiter import DEFAULT_RATE
 from airflow_provider_oss_async.get_provider_info import get_provider_info
@@ -10,6 +9,9 @@ from airflow_provider_oss_async.hooks.config_options import OPTIONS
 from airflow_provider_oss_async.hooks.services import configured_timing
 from airflow_provider_oss_async.jobs.timing import Timing
 from airflow_provider_oss_async.triggers.oss_async import event_hold
+
+if TYPE_CHECKING:
+    import pytest
 
 DEFAULTS = {option.name: option.default for option in OPTIONS}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,6 +70,12 @@ def pull(run: Any, task_id: str, key: str = "return_value", map_index: int = -1)
         if (ti.task_id, ti.map_index) == (task_id, map_index):
             return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
     raise AssertionError(task_id)
+
+
+def test_the_table_of_examples_is_complete() -> None:
+    folder = Path(__file__).parents[1] / "example_dags"
+    linked = re.findall(r"^\| \[(\w+)\]\((\w+)\.py\) \| \w", (folder / "README.md").read_text(), re.M)
+    assert sorted(linked) == sorted((path.stem, path.stem) for path in folder.glob("*.py"))
 
 
 LESSON = """

@@ -43,6 +43,7 @@ PACKAGE = generate.PACKAGE
 #: Names in backticks that are Airflow's, the service's or of other tools.
 FOREIGN = {
     "default_deferrable",
+    "prev_start_date_success",
     "execution_timeout",
     "max_tries",
     "on_success_callback",

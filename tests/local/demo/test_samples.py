@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_oss_async.local.demo.samples import WATERMARK
 from airflow_provider_oss_async.local.processing.ffmpeg import probe
+from airflow_provider_oss_async.local.processing.result import JobFailed
 from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.process import DecodeBlindWatermark, VideoSnapshots
 
@@ -46,3 +47,18 @@ def test_every_frame_taken_differs(samples: dict[str, Path], tmp_path: Path) -> 
 def test_the_photo_is_marked(samples: dict[str, Path], tmp_path: Path) -> None:
     result = process_job(DecodeBlindWatermark(strength="medium"), samples["photo.png"], {}, tmp_path)
     assert result.content == WATERMARK
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "code"),
+    [
+        ("unmarked.png", DecodeBlindWatermark(strength="medium"), "WatermarkNotFound"),
+        ("broken.mov", VideoSnapshots(format="png", count=1), "UnsupportedMedia"),
+    ],
+)
+def test_the_samples_whose_jobs_fail(
+    name: str, spec: Any, code: str, samples: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(JobFailed) as caught:
+        process_job(spec, samples[name], {}, tmp_path)
+    assert caught.value.code == code

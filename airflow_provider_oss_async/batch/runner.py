@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import random
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -559,9 +560,10 @@ class BatchRunner:
             limit = max(limit, min(time.time() + self._spec.object_timeout, begun + MAX_TIMEOUT))
         deadline = min(limit, self._spec.deadline)
         interval = self.poll_interval
-        # Jobs that were submitted one after the other are polled together.
+        # Jobs submitted one after the other are polled together, but do not all begin at one moment.
         now = time.time()
-        await asyncio.sleep(max(0.0, min(interval - now % interval, deadline - now)))
+        pause = interval - now % interval + random.uniform(0.0, min(0.25, interval / 8))  # noqa: S311
+        await asyncio.sleep(max(0.0, min(pause, deadline - now)))
         try:
             status = await self._services.poller.wait(
                 job, deadline=deadline, min_interval=interval, max_interval=MAX_POLL_INTERVAL

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 LEDGER = "oss://media/.oss-async/d/r/t/-1/2/ledger.jsonl"
 #: Intervals of a runner in tests.
-QUICK = RunnerTiming(linger=0.02, progress=0.5, retry_delay=0.05, ledger_retry=5.0, submit_timeout=5.0)
+QUICK = RunnerTiming(
+    linger=0.02, progress=0.5, retry_delay=0.05, ledger_retry=5.0, submit_timeout=5.0, stop=0.3
+)
 
 
 def specification(sources: Any, **options: Any) -> BatchSpecification:

@@ -48,7 +48,14 @@ def test_every_part_is_killed(live: LiveAirflow) -> None:
     # Some attempts fail in a way that passes, some answers are lost.
     live.faults(
         "POST",
-        {"kind": "job_fail", "match": "oss://media/batch/*", "code": "QueueTimeout", "every": 40, "times": 8},
+        {
+            "kind": "job_fail",
+            "match": "oss://media/batch/*",
+            "code": "QueueTimeout",
+            "message": "queued for too long",
+            "every": 40,
+            "times": 8,
+        },
         {"kind": "lose", "match": "OSS:AsyncProcessObject", "every": 50, "times": 5},
         {"kind": "lose", "match": "OSS:AppendObject", "every": 7, "times": 10},
     )

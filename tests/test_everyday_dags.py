@@ -287,6 +287,64 @@ def test_objects_are_listed(oss_local: LocalService) -> None:
     assert hook.default_bucket == "media"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("height=720, container='mp4'", "height would be ignored: set video_codec, without which"),
+        ("container='wav'", "container='wav' is not allowed: expected one of mp4, "),
+        ("container='mp4', width=33, crf=99", "width=33 is not allowed"),
+        ("container='mp4', width=33, crf=99", "crf=99 is not allowed"),
+        ("container='mp4', if_target_exists='Skip'", "expected overwrite or skip or fail"),
+    ],
+)
+def test_the_first_sentence_says_what_to_write_instead(
+    run_dag: Any,
+    oss_local: LocalService,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    run = run_dag(
+        f"""
+with DAG("first_attempt", schedule=None, default_args={{"retries": 2}}):
+    OSSVideoConvertOperator(task_id="convert", source="in.mov", target="out.mp4", {arguments})
+"""
+    )
+    assert run.state == "failed"
+    assert message in capsys.readouterr().out.replace("\\'", "'")
+    assert oss_local.jobs() == []
+
+
+def test_jinja_in_place_of_a_variable_is_explained(
+    run_dag: Any, oss_local: LocalService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_dag(
+        """
+with DAG("jinja", schedule=None, default_args={"retries": 2}):
+    OSSDocumentConvertOperator(
+        task_id="pages", source="in.docx", target="pages/{{index}}.png", target_format="png"
+    )
+    OSSDocumentConvertOperator.partial(
+        task_id="mapped", target="pages/{{ barename }}.pdf", target_format="pdf"
+    ).expand(source=["in.docx"])
+    # What OSS has no variable for stays Airflow's own error.
+    OSSDocumentConvertOperator(
+        task_id="unknown", source="in.docx", target="{{ nonsense }}.pdf", target_format="pdf", retries=0
+    )
+"""
+    )
+    assert run.state == "failed"
+    said = capsys.readouterr().out
+    for sentence in (
+        "write {index} in single braces, because double ones are Jinja's: 'pages/{{index}}.png'",
+        "write {barename} in single braces, because double ones are Jinja's: 'pages/{{ barename }}.pdf'",
+        "'nonsense' is undefined",
+    ):
+        assert sentence in said
+    assert {ti.try_number for ti in run.get_task_instances()} == {1}
+    assert oss_local.jobs() == []
+
+
 ROLE_DAG = """
 with DAG("role", schedule=None):
     OSSVideoConvertOperator(

@@ -202,6 +202,31 @@ class OSSAsyncBaseOperator(BaseOperator):
         :raises ProcessError: an argument is missing or not allowed.
         """
 
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """Render templates; called by Airflow.
+
+        :raises FinalProcessError: a variable of OSS is in double braces, which are Jinja's.
+        """
+        from jinja2 import UndefinedError
+
+        from airflow_provider_oss_async.operators.final_errors import FinalProcessError
+        from airflow_provider_oss_async.process.naming import VARIABLES
+
+        try:
+            return super().render_template(content, context, jinja_env, seen_oids)
+        except UndefinedError as error:
+            name = str(error).split("'")[1:2]
+            if name and name[0] in VARIABLES:
+                problem = (
+                    f"write {{{name[0]}}} in single braces, because double ones are Jinja's: {content!r}"
+                )
+                raise FinalProcessError(
+                    f"Nothing was submitted. To correct in task {self.task_id}: {problem}", problems=[problem]
+                ) from None
+            raise
+
     @property
     def output(self) -> ResultReference:
         """A reference to the task's result, for other tasks."""

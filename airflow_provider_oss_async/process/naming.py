@@ -48,6 +48,8 @@ _PATTERNS: dict[str, Part] = {
     "autoext": Some(ALPHANUMERIC),
     **{prefix + name: Some(DIGITS, 2, 4) for name in _TIMES for prefix in ("", "t_")},
 }
+#: Names of all variables, those of the source first.
+VARIABLES = (*_SOURCE_VARIABLES, *_PATTERNS)
 _TOKEN = r"\{\{|\}\}|\{([a-z_]+)\}|[{}]"  # noqa: S105
 
 
@@ -236,7 +238,7 @@ def _value(template: str, name: str, value_of: Callable[[str], T]) -> T:
     try:
         return value_of(name)
     except KeyError:
-        known = ", ".join((*_SOURCE_VARIABLES, *_PATTERNS))
+        known = ", ".join(VARIABLES)
         raise ProcessError(
             f"{shown(template)}: {shown(name)[1:-1]} is not a variable that can be used here; there are "
             f"{known}, in a bucket only the first {len(_SOURCE_VARIABLES)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,17 @@ def test_the_reason_of_a_failure_is_in_xcom(live: LiveAirflow, retries: Finished
     assert live.xcom(instance, "code") == "InvalidMedia"
     assert live.xcom(instance, "detail") == "The source cannot be read."
     assert live.xcom(instance, "job")["source"] == f"oss://media/retries/{mode}/broken_content.mov"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failure_callback_gets_the_error_itself(live: LiveAirflow, retries: Finished, mode: str) -> None:
+    instance = retries[f"broken_content_{mode}"]
+    known = json.loads((live.home / f"failure_of_broken_content_{mode}").read_text())
+    assert (known["class"], known["code"]) == ("OSSJobFailedError", "InvalidMedia")
+    assert known["advice"].startswith("Check that the source is whole")
+    assert known["job"] == live.xcom(instance, "job")
+    wrong = json.loads((live.home / f"failure_of_wrong_argument_{mode}").read_text())
+    assert (wrong["class"], wrong["code"], wrong["job"]) == ("FinalProcessError", "", {})
 
 
 GOES_ON = "OSS cannot cancel jobs"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, conf
 
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 
@@ -19,10 +21,25 @@ ROWS: dict[str, dict[str, Any]] = {
     "throttled_request": {},
 }
 
+
+def note_failure(context: Any) -> None:
+    """Leave a file with what the callback knows, for the test to find."""
+    error = context["exception"]
+    known = {"class": type(error).__name__, "code": error.code, "advice": error.advice, "job": error.job}
+    path = Path(conf.get_mandatory_value("core", "dags_folder"))
+    path.with_name(f"failure_of_{context['ti'].task_id}").write_text(json.dumps(known))
+
+
 with DAG(
     "retries",
     schedule=None,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=1), "timeout": 600.0, "poll_interval": 2.0},
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=1),
+        "timeout": 600.0,
+        "poll_interval": 2.0,
+        "on_failure_callback": note_failure,
+    },
 ):
     for mode in ("worker", "deferred"):
         for row, arguments in ROWS.items():

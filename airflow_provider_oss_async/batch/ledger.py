@@ -15,7 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_oss_async.clients.errors import rights_of
+from airflow_provider_oss_async.clients.errors import diagnosis_of, rights_of
 from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry
 from airflow_provider_oss_async.exceptions import (
     LedgerError,
@@ -170,6 +170,7 @@ class LedgerWriter:
         self._lines: list[str] = []
         self._bytes = 0
         self._block: asyncio.Future[None] | None = None
+        self._appending: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
         self._hurry = False
         self._task: asyncio.Task[None] | None = None
@@ -204,10 +205,12 @@ class LedgerWriter:
 
     async def flush(self) -> None:
         """Store what is waiting, at once."""
-        block, self._hurry = self._block, True
+        self._hurry = True
         self._wake.set()
-        if block is not None:
-            await asyncio.shield(block)
+        # That which is being appended, and the one behind it.
+        for block in (self._appending, self._block):
+            if block is not None:
+                await asyncio.shield(block)
 
     async def close(self, seconds: float = 10.0) -> None:
         """Store what is waiting if that can be done within some seconds, and end."""
@@ -232,6 +235,7 @@ class LedgerWriter:
             self._wake.clear()
             if block is None:
                 continue
+            self._appending = block
             try:
                 await self.append(lines)
             except asyncio.CancelledError:
@@ -322,6 +326,8 @@ def refused(uri: ObjectURI, error: OSSServiceError) -> LedgerError:
     """Return the error for a ledger that cannot be written or read."""
     if isinstance(error, OSSThrottledError | OSSUnavailableError):
         advice = "Try again later: the batch goes on where it was."
+    elif diagnosis_of(error).kind in ("credentials", "clock"):
+        advice = error.advice
     elif error.code == "AccessDenied" or error.status == 403:
         rights = ", ".join(dict.fromkeys(rights_of("OSS", name) for name in ("PutObject", "HeadObject")))
         folder = uri.key.rpartition("/")[0]

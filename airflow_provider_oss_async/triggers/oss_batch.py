@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_oss_async.clients.errors import refuses_credentials
 from airflow_provider_oss_async.exceptions import (
+    LedgerError,
     LedgerFencedError,
     OSSAsyncError,
     OSSConnectionError,
@@ -125,8 +126,11 @@ class OSSAsyncBatchTrigger(OSSAsyncTaskTrigger):
                 except LedgerFencedError as error:
                     self.log.info("%s Watching it.", error)
                     await self._watch(spec)
-                except (OSSServiceError, OSSConnectionError) as error:
-                    refused = isinstance(error, OSSConnectionError) or refuses_credentials(error)
+                except (OSSServiceError, OSSConnectionError, LedgerError) as error:
+                    # An error of the ledger has the fields of the service's error behind it.
+                    refused = isinstance(error, OSSConnectionError) or refuses_credentials(
+                        cast("OSSServiceError", error)
+                    )
                     if not refused or time.monotonic() - read_again < 600:
                         raise
                     read_again = time.monotonic()

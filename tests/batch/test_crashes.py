@@ -71,9 +71,9 @@ async def check(stand: Any, summary: dict[str, Any], count: int = COUNT) -> None
         assert {ids.get(task_id, source) for task_id in known} == {source}
     rows = await manifest(summary)
     jobs = {f"oss://{job.bucket}/{job.key}": job for job in stand.service.cloud.table.all()}
-    for source, row in rows.items():
-        assert row["state"] == jobs[source].status.lower()
-        assert row["task_id"] in (jobs[source].task_id, "unknown")
+    for source, told in rows.items():
+        assert told["state"] == jobs[source].status.lower()
+        assert told["task_id"] in (jobs[source].task_id, "unknown")
 
 
 def at(action: str, number: int, verdict: Verdict) -> Callable[[str, int], Verdict]:

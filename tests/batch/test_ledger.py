@@ -149,6 +149,23 @@ async def test_a_waiter_that_is_cancelled_stops_nobody(services: Services) -> No
     await ledger.close()
 
 
+async def test_closing_waits_for_what_is_being_appended(stand: Any, services: Services) -> None:
+    ledger = writer(services)
+    stand.service.add_fault("delay", match="OSS:AppendObject", seconds=0.3)
+    ledger.post(["i", 0])
+    await asyncio.sleep(0.15)
+    ledger.post(["i", 1])
+    await ledger.close()
+    assert await entries(services) == [["i", 0], ["i", 1]]
+    # The same with nothing behind it.
+    stand.service.add_fault("delay", match="OSS:AppendObject", seconds=0.3)
+    ledger = writer(services, position=ledger.position, number=ledger.number)
+    ledger.post(["i", 2])
+    await asyncio.sleep(0.15)
+    await ledger.close()
+    assert (await entries(services))[-1] == ["i", 2]
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

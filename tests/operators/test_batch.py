@@ -142,13 +142,13 @@ def test_templates_are_rendered_and_then_checked(stand: Any, new_context: Any) -
             max_objects="{{ limit }}",
             dry_run="{{ dry }}",
         )
-    values = {"kind": "mp4", "width": "640", "ds": "2026-01-01", "limit": "2", "dry": "False"}
+    values: Any = {"kind": "mp4", "width": "640", "ds": "2026-01-01", "limit": "2", "dry": "False"}
     rendered = copy.deepcopy(task)
-    rendered.render_template_fields({**new_context(), **values})
+    rendered.render_template_fields(new_context() | values)
     assert rendered.execute(new_context())["succeeded"] == 2
     assert all("s_640x" in job["process"] for job in stand.accepted())
     wrong = copy.deepcopy(task)
-    wrong.render_template_fields({**new_context(), **values, "width": "wide"})
+    wrong.render_template_fields(new_context() | values | {"width": "wide"})
     with pytest.raises(ProcessError, match="width='wide'"):
         wrong.execute(new_context())
     with pytest.raises(ProcessError, match="widht is not an argument of VideoConvert"):

@@ -51,8 +51,8 @@ with DAG(
 
         bucket, _, key = summary["manifest"].removeprefix("oss://").partition("/")
         with OSSAsyncHook() as hook:
-            answer = hook.get_conn().get_object(GetObjectRequest(bucket, key))
-            rows = [json.loads(line) for line in answer.body.content.splitlines()]
+            body: Any = hook.get_conn().get_object(GetObjectRequest(bucket, key)).body
+            rows = [json.loads(line) for line in body.content.splitlines()]
         return [f"{row['source']}: {row['message']}" for row in rows if row["state"] == "failed"]
 
     failures(convert.output)

@@ -7,19 +7,16 @@ and would be paid for.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, task
 
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
-
-def alert(context: Context) -> None:
-    error: Any = context["exception"]
+def alert(context: dict[str, Any]) -> None:
+    error = context["exception"]
     print(f"{error.source} failed with {error.code}: {error.detail} {error.advice}")
     print(f"Paid for: job {error.job.get('task_id', 'none')}")
 

@@ -39,7 +39,7 @@ with DAG(
         return OSSAsyncHook().list_keys("samples/", pattern="*.mp4")
 
     @task_group
-    def publish(source: str) -> list[Any]:
+    def publish(source: str) -> Any:
         # {barename} is the source's name without folder and extension; the operators below keep it.
         video = OSSVideoConvertOperator(
             task_id="video",
@@ -69,8 +69,8 @@ with DAG(
         return [video.output, frames.output, preview.output]
 
     @task
-    def summary(results: list[list[dict[str, Any]]]) -> dict[str, int]:
-        every = [result for of_one_task in results for result in of_one_task]
+    def summary(results: Any) -> dict[str, int]:
+        every: list[dict[str, Any]] = [result for of_one_task in results for result in of_one_task]
         return {
             "objects": sum(len(result["outputs"]) for result in every),
             "paid": sum(result["status"] == "succeeded" for result in every),

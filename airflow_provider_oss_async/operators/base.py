@@ -29,7 +29,7 @@ from airflow_provider_oss_async.process.text import NATIVE_HINT, is_missing, sho
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
@@ -228,7 +228,7 @@ class OSSAsyncBaseOperator(BaseOperator):
             raise
 
     @property
-    def output(self) -> ResultReference:
+    def output(self) -> XComArg:
         """A reference to the task's result, for other tasks."""
         return ResultReference(self)
 

@@ -891,23 +891,24 @@ def test_every_further_object_of_a_merge_that_is_no_object_is_named(stand: Any, 
 
 def test_mapping_over_outputs_says_how_to_do_it() -> None:
     with DAG("d", schedule=None):
-        outputs = video().output["outputs"]
+        result: Any = video().output
         partial = OSSVideoConvertOperator.partial(task_id="t", target="x", container="mp4")
         with pytest.raises(ValueError, match="cannot map over XCom") as caught:
-            partial.expand(source=outputs)
+            partial.expand(source=result["outputs"])
     assert ".expand(source=outputs(video.output)), where outputs is a @task" in str(caught.value)
 
 
 def test_references_to_results_are_airflows_own() -> None:
     with DAG("d", schedule=None) as dag:
         first = video()
+        result: Any = first.output
         second = OSSVideoConvertOperator(
-            task_id="second", source=first.output["outputs"], target="again.mp4", container="mp4"
+            task_id="second", source=result["outputs"], target="again.mp4", container="mp4"
         )
-    assert str(first.output["outputs"]) == (
+    assert str(result["outputs"]) == (
         "{{ task_instance.xcom_pull(task_ids='video', dag_id='d', key='outputs') }}"
     )
-    assert first.output["task_id"] == XComArg(first, "task_id")
+    assert result["task_id"] == XComArg(first, "task_id")
     assert second.upstream_task_ids == {"video"}
     stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
     assert DagSerialization.from_dict(stored).task_dict["second"].upstream_task_ids == {"video"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk import BaseOperator, BaseSensorOperator
 
+from airflow_provider_oss_async import process
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS
 from tests import generate
@@ -24,12 +25,31 @@ OPERATORS = list(generate.operators().values())
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_generated_files_are_current(path: Path) -> None:
-    assert path.read_text("utf-8") == FILES[path], f"run {generate.COMMAND}"
+    current = path.read_text("utf-8") == FILES[path]
+    assert current, f"{path.relative_to(generate.PACKAGE.parent)} is not current: run {generate.COMMAND}"
 
 
 def test_every_operation_has_an_operator() -> None:
-    missing = SPECIFICATIONS.keys() - generate.operators().keys()
-    assert not missing, f"write an operator class for {', '.join(missing)} and run {generate.COMMAND}"
+    for operation in SPECIFICATIONS.keys() - generate.operators().keys():
+        pytest.fail(
+            f"write a class with specification = {SPECIFICATIONS[operation].__name__} in "
+            f"operators/{operation.partition('/')[0]}.py, for {operation}, and run {generate.COMMAND}"
+        )
+
+
+def test_every_specification_is_exported() -> None:
+    for specification in SPECIFICATIONS.values():
+        name = specification.__name__
+        assert name in process.__all__, f"export {name} in process/__init__.py"
+
+
+def test_every_operator_has_an_example() -> None:
+    examples = (generate.PACKAGE.parent / "example_dags").glob("*.py")
+    text = "".join(path.read_text("utf-8") for path in examples)
+    for operator in OPERATORS:
+        assert f"{operator.__name__}(" in text or f"{operator.__name__}.partial(" in text, (
+            f"write an example DAG with {operator.__name__} in example_dags/"
+        )
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

@@ -29,7 +29,7 @@ def copy_source(spec: Specification, source: Path, segments: Mapping[str, Path],
     For ``processor`` in the options, where a test is about the DAG and not about the media.
     """
     if not spec.writes_object:
-        return Produced(content="watermark")
+        return Produced(content="hidden text")
     result = workdir / "result"
     result.write_bytes(source.read_bytes())
     extension = spec.get("container") or spec.get("target_format") or spec.get("format") or "bin"

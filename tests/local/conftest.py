@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_oss_async.local.pytest_plugin import copy_source
 from airflow_provider_oss_async.local.server.app import LocalService
-from tests.support.local_service import no_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., LocalService]]:
     running: list[LocalService] = []
 
     def start_one(name: str = "data", **options: Any) -> LocalService:
-        service = LocalService(tmp_path / name, **{"processor": no_work, **options})
+        service = LocalService(tmp_path / name, **{"processor": copy_source, **options})
         running.append(service.__enter__())
         return service
 

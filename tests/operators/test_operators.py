@@ -9,51 +9,20 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseOperator
 
-from airflow_provider_oss_async.operators.audio import OSSAudioConcatOperator, OSSAudioConvertOperator
+from airflow_provider_oss_async.operators.audio import OSSAudioConcatOperator
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator, OSSSpecificationOperator
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
-from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.video import (
-    OSSVideoAnimationOperator,
     OSSVideoConcatOperator,
     OSSVideoConvertOperator,
     OSSVideoSnapshotsOperator,
-    OSSVideoSpriteOperator,
 )
-from airflow_provider_oss_async.process import SPECIFICATIONS, ProcessError, Style, VideoConvert
+from airflow_provider_oss_async.process import ProcessError, Style, VideoConvert
+from tests import generate
+from tests.support.specifications import required
 
-SPECIFIED: list[type[OSSSpecificationOperator]] = [
-    OSSAudioConcatOperator,
-    OSSAudioConvertOperator,
-    OSSDecodeBlindWatermarkOperator,
-    OSSDocumentConvertOperator,
-    OSSVideoAnimationOperator,
-    OSSVideoConcatOperator,
-    OSSVideoConvertOperator,
-    OSSVideoSnapshotsOperator,
-    OSSVideoSpriteOperator,
-]
-#: The arguments that each operator cannot do without.
-REQUIRED: dict[str, Any] = {
-    "container": "mp4",
-    "target_format": "pdf",
-    "format": "jpg",
-    "video_codec": "h264",
-    "audio_codec": "aac",
-}
-
-
-def required(operator: type[OSSSpecificationOperator]) -> dict[str, Any]:
-    return {
-        field.name: REQUIRED.get(field.name, "mp3")
-        for field in operator.specification.fields()
-        if field.required
-    }
-
-
-def test_there_is_an_operator_for_every_operation() -> None:
-    assert {operator.specification for operator in SPECIFIED} == set(SPECIFICATIONS.values())
+SPECIFIED = list(generate.operators().values())
 
 
 @pytest.mark.parametrize("operator", SPECIFIED)
@@ -68,7 +37,7 @@ def test_no_argument_hides_something_of_airflow(operator: type[OSSSpecificationO
 
 @pytest.mark.parametrize("operator", SPECIFIED)
 def test_every_template_field_is_an_attribute(operator: type[OSSSpecificationOperator]) -> None:
-    task = operator(task_id="t", source="a", **required(operator))
+    task = operator(task_id="t", source="a", **required(operator.specification))
     for name in operator.template_fields:
         assert hasattr(task, name), name
     for field in operator.specification.fields():
@@ -89,16 +58,20 @@ def test_the_signature_names_every_argument(operator: type[OSSSpecificationOpera
 @pytest.mark.parametrize("operator", SPECIFIED)
 def test_missing_arguments_are_named_when_the_dag_is_read(operator: type[OSSSpecificationOperator]) -> None:
     with pytest.raises(TypeError, match="source"):
-        operator(task_id="t", **required(operator))
-    for name in required(operator):
-        rest = {key: value for key, value in required(operator).items() if key != name}
+        operator(task_id="t", **required(operator.specification))
+    for name in required(operator.specification):
+        rest = {key: value for key, value in required(operator.specification).items() if key != name}
         with pytest.raises(TypeError, match=name):
             operator(task_id="t", source="a", **rest)
 
 
 @pytest.mark.parametrize("operator", [*SPECIFIED, OSSAsyncProcessOperator])
 def test_misspelt_arguments_are_named_when_the_dag_is_read(operator: Any) -> None:
-    arguments = required(operator) if operator in SPECIFIED else {"process": "video/convert,f_mp4"}
+    arguments = (
+        required(operator.specification)
+        if issubclass(operator, OSSSpecificationOperator)
+        else {"process": "video/convert,f_mp4"}
+    )
     with pytest.raises(TypeError, match="contaner"):
         operator(task_id="t", source="a", contaner="mp4", **arguments)
 
@@ -176,7 +149,7 @@ def test_a_dag_with_all_operators_can_be_serialized() -> None:
 
     with DAG("d", schedule=None) as dag:
         for operator in SPECIFIED:
-            operator(task_id=operator.__name__, source="a", **required(operator))
+            operator(task_id=operator.__name__, source="a", **required(operator.specification))
         OSSAsyncProcessOperator(task_id="process", source="a", process=VideoConvert(container="mp4"))
         OSSVideoConvertOperator.partial(task_id="mapped", source="a").expand(container=["mp4", "mov"])
     data = json.loads(json.dumps(DagSerialization.to_dict(dag)))

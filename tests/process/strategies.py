@@ -6,12 +6,13 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from annotated_types import Interval, MultipleOf
+from annotated_types import MultipleOf
 from hypothesis import strategies as st
 
 from airflow_provider_oss_async.process import SPECIFICATIONS, ObjectURI, ProcessError, Specification
 from airflow_provider_oss_async.process.grammar import RAW
 from airflow_provider_oss_async.process.media import SAMPLE_RATES
+from tests.support.specifications import interval, minimal, step
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.process.field import Field
@@ -31,10 +32,6 @@ FRAGMENTS = [
     "style/", "style/::", "::", "f_mp4", "s_64x64", "ss_1", "pages_MQ", "vcodec_h264", "acodec_aac",
     "target_pdf", "1e400", "-1", "9" * 400, "a",
 ]  # fmt: skip
-
-
-def interval(field: Field) -> Any:
-    return next((c for c in field.constraints if isinstance(c, Interval)), None)
 
 
 def raw_text() -> st.SearchStrategy[str]:
@@ -74,8 +71,8 @@ def values(field: Field) -> st.SearchStrategy[Any]:
     limits = interval(field)
     if field.kind is int:
         assert limits is not None
-        step: Any = next((c.multiple_of for c in field.constraints if isinstance(c, MultipleOf)), 1)
-        return st.integers(-(-limits.ge // step), limits.le // step).map(lambda number: number * step)
+        size = step(field)
+        return st.integers(-(-limits.ge // size), limits.le // size).map(lambda number: number * size)
     if field.kind is float:
         assert limits is not None
         low = limits.ge if limits.gt is None else limits.gt
@@ -86,6 +83,8 @@ def values(field: Field) -> st.SearchStrategy[Any]:
         return clips()
     if field.name == "pages":
         return st.lists(st.integers(1, 999_999).map(str), min_size=1).map(",".join)
+    if not field.param.known:
+        return raw_text()
     known = st.sampled_from(field.param.known)
     return known if field.required else known | raw_text()
 
@@ -151,13 +150,6 @@ def wrong_values(field: Field) -> list[Any]:
             "a\x7f",
         ]
     return wrong
-
-
-def minimal(spec: type[Specification]) -> dict[str, Any]:
-    """The fewest arguments a complete instruction needs."""
-    arguments: dict[str, Any] = {f.name: f.param.known[0] for f in spec.fields() if f.required}
-    arguments.update({name: ["clips/first"] for name, _ in spec.segment_fields[:1]})
-    return arguments | ({"video_codec": "h264"} if "video_codec" in arguments else {})
 
 
 @st.composite

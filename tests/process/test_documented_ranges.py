@@ -6,6 +6,7 @@ import pytest
 
 from airflow_provider_oss_async.process import SPECIFICATIONS, ProcessError, parse_process, read_specification
 
+FILE = "tests/process/test_documented_ranges.py"
 #: Lowest and highest whole number, or the only values; ``None`` where no range is documented.
 Range = tuple[int, int] | list[int] | None
 FLAG: Range = [0, 1]
@@ -86,13 +87,26 @@ def read(operation: str, key: str, value: int) -> None:
 
 @pytest.mark.parametrize("operation", DOCUMENTED)
 def test_every_documented_key_has_an_argument(operation: str) -> None:
-    assert SPECIFICATIONS[operation].wire_keys() == DOCUMENTED[operation].keys()
+    assert operation in SPECIFICATIONS, f"no specification in process/ has operation = {operation!r}"
+    keys = SPECIFICATIONS[operation].wire_keys()
+    documented = DOCUMENTED[operation].keys()
+    missing, unknown = sorted(documented - keys), sorted(keys - documented)
+    assert not missing, f"the specification of {operation} has no argument for the documented {missing}"
+    assert not unknown, f"write the range of {unknown} of {operation} down in DOCUMENTED in {FILE}"
     required = {field.param.key for field in SPECIFICATIONS[operation].fields() if field.required}
-    assert required == REQUIRED[operation].keys()
+    assert operation in REQUIRED, f"write the required keys of {operation} down in REQUIRED in {FILE}"
+    assert required == REQUIRED[operation].keys(), (
+        f"the specification of {operation} and REQUIRED in {FILE} differ in what is required"
+    )
 
 
-def test_every_operation() -> None:
-    assert SPECIFICATIONS.keys() == DOCUMENTED.keys()
+@pytest.mark.parametrize("operation", SPECIFICATIONS)
+def test_every_operation_is_written_down(operation: str) -> None:
+    for name, table in (("DOCUMENTED", DOCUMENTED), ("REQUIRED", REQUIRED)):
+        assert operation in table, (
+            f"{operation} is not in {name} in {FILE}: write it down there from its page, "
+            f"{SPECIFICATIONS[operation].page}, and not from the code"
+        )
 
 
 @pytest.mark.parametrize(("operation", "key", "limits"), CASES, ids=[f"{o}-{k}" for o, k, _ in CASES])

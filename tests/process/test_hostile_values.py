@@ -25,8 +25,9 @@ from airflow_provider_oss_async.process import (
     parse_process,
 )
 from airflow_provider_oss_async.process.text import plain, shown
+from tests.support.specifications import minimal
 
-from .strategies import FIELDS, SOURCE, TARGET, minimal
+from .strategies import FIELDS, SOURCE, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

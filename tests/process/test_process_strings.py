@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oss_async.process import Process, ProcessError, parse_process, read_specification
+from airflow_provider_oss_async.process import (
+    SPECIFICATIONS,
+    Process,
+    ProcessError,
+    parse_process,
+    read_specification,
+)
 
 LINES = [
     json.loads(line) for line in Path(__file__).with_name("process_strings.jsonl").read_text().splitlines()
@@ -37,8 +43,18 @@ def names(process: Process) -> dict[str, Any]:
     return found
 
 
-def test_every_kind_is_there() -> None:
-    assert (len(VALID), len(SYNC), len(INVALID)) == (47, 8, 7)
+def test_every_line_has_a_kind() -> None:
+    assert len(LINES) == len(VALID) + len(SYNC) + len(INVALID)
+    assert all((VALID, SYNC, INVALID))
+
+
+@pytest.mark.parametrize("operation", SPECIFICATIONS)
+def test_every_operation_has_a_documented_string(operation: str) -> None:
+    found = [line for line in VALID if re.match(rf"{operation}[,/|]", line["process"])]
+    assert found, (
+        f"add a process string that documents {operation} to tests/process/process_strings.jsonl, from "
+        f"{SPECIFICATIONS[operation].page}"
+    )
 
 
 @each(VALID)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import re
 from datetime import timedelta
@@ -25,6 +26,7 @@ from airflow_provider_oss_async.process import (
     read_specification,
 )
 from airflow_provider_oss_async.process.text import plain_number
+from tests.support.specifications import minimal
 
 from .strategies import (
     FIELDS,
@@ -32,7 +34,6 @@ from .strategies import (
     SPECS,
     TARGET,
     any_text,
-    minimal,
     specifications,
     values,
     wrong_values,
@@ -116,6 +117,8 @@ def test_required_arguments(spec: type[Specification]) -> None:
     if not required:
         spec()
         return
+    parameters = inspect.signature(spec).parameters
+    assert required[0].name in parameters, "the signature is not current: run python -m tests.generate"
     with pytest.raises(TypeError, match=required[0].name):
         spec()
     with pytest.raises(ProcessError) as caught:
@@ -271,6 +274,8 @@ def test_names_are_only_names(key: str, bucket: str, topic: str, segment: str) -
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.operation)
 def test_unknown_arguments(spec: type[Specification]) -> None:
+    kinds = {parameter.kind for parameter in inspect.signature(spec).parameters.values()}
+    assert inspect.Parameter.VAR_KEYWORD not in kinds, "the signature is made by python -m tests.generate"
     with pytest.raises(TypeError, match="unheard_of"):
         spec(**minimal(spec), unheard_of=1)
 

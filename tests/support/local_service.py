@@ -1,4 +1,4 @@
-"""Clients of the stand-in, and processors for it that do no real work."""
+"""Clients of the stand-in, and a processor for it that does no real work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alibabacloud_imm20200930 import models as imm_models
 from alibabacloud_imm20200930.client import Client as IMMClient
 from alibabacloud_tea_openapi.utils_models import Config
 
-from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
+from airflow_provider_oss_async.local.processing.result import Produced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,17 +27,6 @@ if TYPE_CHECKING:
 
 def b64(name: str) -> str:
     return base64.urlsafe_b64encode(name.encode()).rstrip(b"=").decode()
-
-
-def no_work(spec: Specification, source: Path, segments: Mapping[str, Path], workdir: Path) -> Produced:
-    """Hand the source on as the only result."""
-    if not spec.writes_object:
-        return Produced(content="hidden text")
-    result = workdir / "result"
-    result.write_bytes(source.read_bytes())
-    return Produced(
-        [ProducedFile(result, extension=str(spec.get("container") or spec.get("target") or "bin"))]
-    )
 
 
 class Gate:

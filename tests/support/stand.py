@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.local.server.app import LocalService
+    from airflow_provider_oss_async.process import Specification
 
 
 class Stand:
@@ -24,21 +26,22 @@ class Stand:
         self.service = self._start(0)
 
     def _start(self, port: int) -> LocalService:
-        from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
+        from airflow_provider_oss_async.local.processing.result import Produced
+        from airflow_provider_oss_async.local.pytest_plugin import copy_source
         from airflow_provider_oss_async.local.server.app import LocalService
 
-        def no_work(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:
-            if not spec.writes_object:
-                return Produced(content="hidden text")
-            extension = str(spec.get("container") or spec.get("target_format") or spec.get("format") or "bin")
-            pages = 3 if spec.operation == "doc/convert" else 1
-            results = [workdir / f"result{number}" for number in range(pages)]
-            for result in results:
-                result.write_bytes(source.read_bytes())
-            return Produced([ProducedFile(r, index=n, extension=extension) for n, r in enumerate(results, 1)])
+        def three_pages(spec: Specification, source: Path, segments: Any, workdir: Path) -> Produced:
+            if spec.operation != "doc/convert":
+                return copy_source(spec, source, segments, workdir)
+            pages = []
+            for number in (1, 2, 3):
+                (folder := workdir / f"page{number}").mkdir()
+                (page,) = copy_source(spec, source, segments, folder).files
+                pages.append(replace(page, index=number))
+            return Produced(pages)
 
         return LocalService(
-            self._data_dir, port=port, **{"processor": no_work, "workers": 8, **self._options}
+            self._data_dir, port=port, **{"processor": three_pages, "workers": 8, **self._options}
         ).__enter__()
 
     def restart(self) -> None:

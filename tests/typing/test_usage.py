@@ -21,6 +21,7 @@ import pytest
 from airflow_provider_oss_async.process import SPECIFICATIONS, Specification
 from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
 from tests import generate
+from tests.support.specifications import required
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,8 +168,7 @@ def calls(name: str, specification: type[Specification], common: dict[str, str])
         return Line(f"{name}({', '.join(f'{key}={value}' for key, value in arguments.items())})", wrong)
 
     templated = bool(common)
-    required = {f.name: repr(f.param.known[0]) for f in specification.fields() if f.required}
-    complete = common | required
+    complete = common | {name: repr(value) for name, value in required(specification).items()}
     yield call(complete, False)
     for missing in complete:
         yield call({key: value for key, value in complete.items() if key != missing}, True)

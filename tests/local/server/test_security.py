@@ -289,11 +289,11 @@ FUZZ = settings(
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    from airflow_provider_oss_async.local.pytest_plugin import copy_source
     from airflow_provider_oss_async.local.server.app import LocalService
-    from tests.support.local_service import no_work
 
     with LocalService(
-        tmp_path_factory.mktemp("fuzz"), processor=no_work, topics={"jobs": ["done"]}
+        tmp_path_factory.mktemp("fuzz"), processor=copy_source, topics={"jobs": ["done"]}
     ) as service:
         service.put("in.mov", b"data")
         yield service

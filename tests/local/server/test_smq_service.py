@@ -187,7 +187,7 @@ def test_frames_are_announced_as_images(service: LocalService, queue: Any, topic
     process = f"video/snapshots,f_jpg,inter_1000|sys/saveas,o_{b64('f/shot')}/notify,topic_{b64('jobs')}"
     _, content = finished_message(service, queue, process)
     assert content["Targets"] == [
-        {"URI": "", "Image": {"Snapshots": [{"URI": "oss://media/f/shot_0_1.bin"}]}}
+        {"URI": "", "Image": {"Snapshots": [{"URI": "oss://media/f/shot_0_1.jpg"}]}}
     ]
 
 

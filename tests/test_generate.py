@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from airflow_provider_oss_async import process
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
+from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY
 from airflow_provider_oss_async.process import SPECIFICATIONS
 from tests import generate
 
@@ -25,6 +26,8 @@ OPERATORS = list(generate.operators().values())
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_generated_files_are_current(path: Path) -> None:
+    if path.name == "arguments.py" and not HAS_RETRY_POLICY:
+        pytest.skip("Airflow's own arguments are written from the newest version")
     current = path.read_text("utf-8") == FILES[path]
     assert current, f"{path.relative_to(generate.PACKAGE.parent)} is not current: run {generate.COMMAND}"
 

@@ -154,7 +154,8 @@ TABLE: tuple[Row, ...] = (
         "Grant {action} to the caller (AccessKey ID {key_id})."),
     Row(("IMM",), "InvalidArgument|Missing", "", "argument", "Correct the parameter that the message names."),
     # Failures of jobs. Their codes are not documented; these words are those of IMM's other messages.
-    Row(_JOB, "Timeout|QueueTimeout|TaskTimeout|LimitExceeded", r"queue|waiting|concurren", "queue_timeout",
+    Row(_JOB, "QueueTimeout|QueueWaitTimeout", "", "queue_timeout", _FEWER_AT_ONCE),
+    Row(_JOB, "Timeout|TaskTimeout|LimitExceeded", r"queue|waiting|concurren", "queue_timeout",
         _FEWER_AT_ONCE),
     Row(_JOB, "", r"queue\w*\b.*\b(time|expire|too long)|time\w*\b.*\bqueue", "queue_timeout",
         _FEWER_AT_ONCE),

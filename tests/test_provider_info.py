@@ -110,7 +110,7 @@ def test_form_is_that_of_the_table() -> None:
 def test_airflow_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.providers_manager import ProviderInfo, ProvidersManager
 
-    manager = ProvidersManager()
+    manager = ProvidersManager()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(manager, "_provider_dict", {INFO["package-name"]: ProviderInfo(__version__, INFO)})
     monkeypatch.setattr(manager, "_connection_form_widgets", {})
     monkeypatch.setattr(manager, "_field_behaviours", {})

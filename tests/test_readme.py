@@ -16,8 +16,9 @@ from airflow.sdk import DAG, Connection
 import airflow_provider_oss_async
 from airflow_provider_oss_async.exceptions import OSSAsyncError
 from airflow_provider_oss_async.get_provider_info import get_provider_info
+from airflow_provider_oss_async.hooks.connection_fields import EXTRA_FIELDS
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-from airflow_provider_oss_async.hooks.settings import EXTRA_FIELDS, read_settings
+from airflow_provider_oss_async.hooks.settings import read_settings
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.local.server import faults
 from airflow_provider_oss_async.local.server.app import LocalService
@@ -73,7 +74,7 @@ def blocks(language: str) -> list[str]:
 
 def complete_dag() -> str:
     (text,) = re.findall(r"(?ms)^<!-- complete-dag -->\n```python\n(.*?)^```", README)
-    return text
+    return str(text)
 
 
 def rows(head: str) -> list[list[str]]:

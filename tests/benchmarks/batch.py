@@ -1,6 +1,6 @@
 """What a batch costs: submissions a second, requests, bytes of the ledger, memory, stalls, and resuming.
 
-``python tests/benchmarks/batch.py [OBJECTS ...]``; default 1000 10000 100000. Beside it, in the same run, the
+``python -m tests.benchmarks.batch [OBJECTS ...]``; default 1000 10000 100000. Beside it, in the same run, the
 bare asynchronous client of the SDK submits with the same concurrency.
 """
 
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from batch_server import BUCKET, PREFIX, batch_server
+from tests.benchmarks.batch_server import BUCKET, PREFIX, batch_server
 
 #: Seconds before each answer, and of a job.
 LATENCY, JOB_SECONDS = 0.02, 5.0
@@ -85,12 +85,12 @@ def specification(objects: int, number: int) -> Any:
 async def measure(objects: int) -> dict[str, Any]:
     """Run a batch, then replay its ledger."""
     import psutil
-    from waiting import Stalls
 
     from airflow_provider_oss_async.batch.runner import BatchRunner
     from airflow_provider_oss_async.batch.show import read_state
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.process import ObjectURI
+    from tests.benchmarks.waiting import Stalls
 
     process, stalls = psutil.Process(), Stalls()
     sampling = asyncio.create_task(stalls.run())
@@ -191,7 +191,7 @@ def main() -> None:
             with batch_server(folder, objects, LATENCY, JOB_SECONDS) as server:
                 environment = {**os.environ, **server.environment, "AIRFLOW_HOME": str(folder / "airflow")}
                 done = subprocess.run(
-                    [sys.executable, __file__, "--measure", str(objects)],
+                    [sys.executable, "-m", "tests.benchmarks.batch", "--measure", str(objects)],
                     env=environment, stdout=subprocess.PIPE, text=True, check=True,
                 )  # fmt: skip
                 counts = server.call("report")

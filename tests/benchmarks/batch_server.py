@@ -23,7 +23,8 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from aiohttp import web
-from counting_server import _iso, _make_certificate
+
+from tests.benchmarks.counting_server import _iso, _make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,7 +177,7 @@ def batch_server(folder: Path, objects: int, latency: float, job_seconds: float)
     certificate, bundle = _make_certificate(folder)
     arguments = [str(value) for value in (objects, latency, job_seconds, certificate)]
     process = subprocess.Popen(
-        [sys.executable, __file__, *arguments],
+        [sys.executable, "-m", "tests.benchmarks.batch_server", *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )

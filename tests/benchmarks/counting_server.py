@@ -257,7 +257,9 @@ def counting_server(
     certificate, bundle = _make_certificate(folder)
     numbers = map(str, (jobs, epoch, foreign, latency, life))
     process = subprocess.Popen(
-        [sys.executable, __file__, *numbers, str(certificate)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.benchmarks.counting_server", *numbers, str(certificate)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 """What importing an operator module adds to ``import airflow.sdk``, beside other providers' operators.
 
-Run ``python tests/benchmarks/import_cost.py``; install the providers to compare with first, such as
+Run ``python -m tests.benchmarks.import_cost``; install the providers to compare with first, such as
 ``apache-airflow-providers-alibaba`` and ``apache-airflow-providers-amazon``. Each figure is the median of
 fresh processes, in milliseconds.
 """

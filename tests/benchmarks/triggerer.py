@@ -1,6 +1,6 @@
 """A thousand deferred tasks in a real ``airflow triggerer``: what it costs, and whether every event arrives.
 
-Run ``python tests/benchmarks/triggerer.py [--jobs 1000] [--seconds S] [--interval I]``; about seven minutes.
+Run ``python -m tests.benchmarks.triggerer [--jobs 1000] [--seconds S] [--interval I]``; about seven minutes.
 It makes a temporary Airflow with SQLite, a DAG with one mapped task, and a run of it whose task instances
 are deferred, with their rows in the table of triggers, as a worker would have left them. Then it starts
 ``airflow triggerer`` against the server of ``counting_server.py``, lets it load the triggers, has all jobs
@@ -38,8 +38,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from counting_server import asked, counting_server, make_jobs
-from waiting import IMM, LATENCY
+
+from tests.benchmarks.counting_server import asked, counting_server, make_jobs
+from tests.benchmarks.waiting import IMM, LATENCY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

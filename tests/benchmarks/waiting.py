@@ -1,6 +1,6 @@
 """What waiting for many jobs costs: requests, CPU, stalls of the event loop, memory, and delay.
 
-Run ``python tests/benchmarks/waiting.py [--jobs 100,1000,10000] [--seconds S] [--interval I]``. By default it
+Run ``python -m tests.benchmarks.waiting [--jobs 100,1000,10000] [--seconds S] [--interval I]``. By default it
 takes about ten minutes. Compared are, at the same interval and with the same growth and jitter:
 
 - ours: ``OSSAsyncTaskTrigger.run()`` for each job;
@@ -48,7 +48,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counting_server import PROJECT, TASK_TYPE, asked, counting_server, make_jobs
+from tests.benchmarks.counting_server import PROJECT, TASK_TYPE, asked, counting_server, make_jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -283,7 +283,15 @@ def run(kind: str, count: int, seconds: float, interval: float) -> dict[str, Any
         with counting_server(
             folder, count, epoch, foreign=foreign, latency=LATENCY, life=life + 30
         ) as server:
-            command = [sys.executable, __file__, "--client", kind, "--count", str(count)]
+            command = [
+                sys.executable,
+                "-m",
+                "tests.benchmarks.waiting",
+                "--client",
+                kind,
+                "--count",
+                str(count),
+            ]
             command += ["--epoch", str(epoch), "--seconds", str(seconds), "--interval", str(interval)]
             environment = {
                 **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "OSS_", "ALIBABA_"))},

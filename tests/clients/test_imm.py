@@ -6,7 +6,7 @@ import re
 import socket
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -36,7 +36,7 @@ from airflow_provider_oss_async.exceptions import (
 if TYPE_CHECKING:
     import aiohttp
 
-    from tests.support.wire import Request, Wire
+    from tests.support.wire import Fault, Request, Wire
 
 USER = Credentials("LTAI-user", "the-secret-of-the-user")
 ROLE = Credentials("STS.role", "the-secret-of-the-role", "the-token-of-the-role+/=")
@@ -58,7 +58,7 @@ TASK = {
 
 
 def client(
-    session: aiohttp.ClientSession, wire: Wire, credentials: Credentials = USER, **options
+    session: aiohttp.ClientSession, wire: Wire, credentials: Credentials = USER, **options: Any
 ) -> IMMClient:
     async def source() -> Credentials:
         return credentials
@@ -72,13 +72,9 @@ def error_body(code: str, message: str = "no") -> str:
 
 def sdk_authorization(query: dict[str, str], headers: dict[str, str], credentials: Credentials) -> str:
     request = SimpleNamespace(method="POST", pathname="/", query=query, headers=headers)
-    return Utils.get_authorization(
-        request,
-        "ACS3-HMAC-SHA256",
-        headers["x-acs-content-sha256"],
-        credentials.access_key_id,
-        credentials.access_key_secret,
-    )
+    algorithm, digest = "ACS3-HMAC-SHA256", headers["x-acs-content-sha256"]
+    keys = (credentials.access_key_id, credentials.access_key_secret)
+    return str(Utils.get_authorization(request, algorithm, digest, *keys))
 
 
 def assert_signed_as_the_sdk_would(asked: Request, credentials: Credentials) -> None:
@@ -93,7 +89,7 @@ def assert_signed_as_the_sdk_would(asked: Request, credentials: Credentials) -> 
 
 
 class TestSigning:
-    def test_documented_vector(self):
+    def test_documented_vector(self) -> None:
         headers = {
             "x-acs-action": "RunInstances",
             "x-acs-version": "2014-05-26",
@@ -121,7 +117,9 @@ class TestSigning:
         secret=st.text(st.characters(codec="utf-8"), min_size=1),
         token=st.none() | st.text("ABCxyz019+/=", min_size=1),
     )
-    def test_any_query_is_signed_as_the_sdk_does(self, query, secret, token):
+    def test_any_query_is_signed_as_the_sdk_does(
+        self, query: dict[str, str], secret: str, token: str
+    ) -> None:
         keys = Credentials("LTAI", secret, token)
         signed = sign(
             "POST", "imm.cn-hangzhou.aliyuncs.com", encode_query(query), {"x-acs-action": "A"}, keys
@@ -136,7 +134,9 @@ class TestSigning:
     @pytest.mark.parametrize(
         "name", ["media", "影音-專案", "a b&c=d/e?f#g%20+~*'()!", "Ünïcode 😀", "x" * 500]
     )
-    async def test_request_on_the_wire(self, session, wire, credentials, name):
+    async def test_request_on_the_wire(
+        self, session: aiohttp.ClientSession, wire: Wire, credentials: Credentials, name: str
+    ) -> None:
         wire.answer(200, json.dumps({**TASK, "TaskId": name}))
         await client(session, wire, credentials).get_task(name, "MediaConvert", name)
         (asked,) = wire.requests
@@ -158,7 +158,9 @@ class TestSigning:
         assert_signed_as_the_sdk_would(asked, credentials)
 
     @SIGNERS
-    async def test_official_client_sends_the_same(self, session, wire, credentials):
+    async def test_official_client_sends_the_same(
+        self, session: aiohttp.ClientSession, wire: Wire, credentials: Credentials
+    ) -> None:
         """The same question from the official client: same parameters, and a signature we arrive at too."""
         wire.answer(200, json.dumps({"Tasks": [], "RequestId": "R"}))
         wire.answer(200, json.dumps({"Tasks": [], "RequestId": "R"}))
@@ -209,7 +211,9 @@ class TestSigning:
         )
         assert again["authorization"] == theirs.headers["authorization"]
 
-    async def test_every_request_is_new_and_asks_for_credentials(self, session, wire):
+    async def test_every_request_is_new_and_asks_for_credentials(
+        self, session: aiohttp.ClientSession, wire: Wire
+    ) -> None:
         given_out = [USER, ROLE]
 
         async def source() -> Credentials:
@@ -227,7 +231,7 @@ class TestSigning:
 
 
 class TestAnswers:
-    async def test_task(self, session, wire):
+    async def test_task(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, json.dumps(TASK))
         assert await client(session, wire).get_task("media", "MediaConvert", "MediaConvert-1") == TaskInfo(
             task_id="MediaConvert-1",
@@ -240,19 +244,25 @@ class TestAnswers:
         )
 
     @pytest.mark.parametrize("other", ["MediaConvert-2", "", None, 7, ["MediaConvert-1"]])
-    async def test_an_answer_about_another_task_is_not_believed(self, session, wire, other):
+    async def test_an_answer_about_another_task_is_not_believed(
+        self, session: aiohttp.ClientSession, wire: Wire, other: Any
+    ) -> None:
         wire.answer(200, json.dumps({**TASK, "TaskId": other}))
         with pytest.raises(OSSUnavailableError, match="about another task"):
             await client(session, wire).get_task("media", "MediaConvert", "MediaConvert-1")
 
-    async def test_the_message_of_a_job_is_cut_and_has_no_control_characters(self, session, wire):
+    async def test_the_message_of_a_job_is_cut_and_has_no_control_characters(
+        self, session: aiohttp.ClientSession, wire: Wire
+    ) -> None:
         told = "no\n\x00\ud800 //user:word@proxy/ " + "x" * 100_000
         wire.answer(200, json.dumps({"Status": "Failed", "Code": "C" * 9999, "Message": told}))
         task = await client(session, wire).get_task("media", "MediaConvert", "T-1")
         assert task.message.startswith("no ? //***@proxy/ xxx")
         assert (len(task.message), len(task.code)) == (800, 200)
 
-    async def test_other_texts_of_an_answer_are_cut_too(self, session, wire):
+    async def test_other_texts_of_an_answer_are_cut_too(
+        self, session: aiohttp.ClientSession, wire: Wire
+    ) -> None:
         told = {
             "Status": "Succeeded",
             "EndTime": "9" * 99_999,
@@ -263,7 +273,9 @@ class TestAnswers:
         task = await client(session, wire).get_task("media", "MediaConvert", "T-1")
         assert {len(task.end_time), len(task.start_time), len(task.event_id)} == {200}
 
-    async def test_failed_task_is_not_a_failed_request(self, session, wire):
+    async def test_failed_task_is_not_a_failed_request(
+        self, session: aiohttp.ClientSession, wire: Wire
+    ) -> None:
         wire.answer(
             200, json.dumps({"Status": "Failed", "Code": "ResourceNotFound", "Message": "gone", "Tags": None})
         )
@@ -271,7 +283,7 @@ class TestAnswers:
         assert (task.task_id, task.task_type) == ("MediaConvert-1", "MediaConvert")
         assert (task.status, task.code, task.message) == ("Failed", "ResourceNotFound", "gone")
 
-    async def test_list(self, session, wire):
+    async def test_list(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(
             200, json.dumps({"Tasks": [TASK, {**TASK, "TaskId": "MediaConvert-2"}], "NextToken": "more"})
         )
@@ -287,28 +299,28 @@ class TestAnswers:
         }
 
     @pytest.mark.parametrize("body", ["{}", '{"Tasks": null, "NextToken": ""}', '{"Tasks": []}'])
-    async def test_empty_list(self, session, wire, body):
+    async def test_empty_list(self, session: aiohttp.ClientSession, wire: Wire, body: Any) -> None:
         wire.answer(200, body)
         assert await client(session, wire).list_tasks("media") == ([], None)
 
-    async def test_one_sided_time_range(self, session, wire):
+    async def test_one_sided_time_range(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, "{}")
         await client(session, wire).list_tasks("media", start=datetime(2026, 1, 2, tzinfo=UTC))
         (text,) = parse_qs(wire.requests[0].query_text)["StartTimeRange"]
         assert json.loads(text) == {"Start": "2026-01-02T00:00:00.000Z"}
 
-    async def test_time_without_zone_is_refused(self, session, wire):
+    async def test_time_without_zone_is_refused(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         with pytest.raises(ValueError, match="time zone"):
             await client(session, wire).list_tasks("media", end=datetime(2026, 1, 2))
         assert wire.requests == []
 
-    async def test_bucket_project(self, session, wire):
+    async def test_bucket_project(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, '{"ProjectName": "media", "Description": ""}')
         assert await client(session, wire).get_bucket_project("videos") == "media"
         assert wire.requests[0].headers["x-acs-action"] == "GetOSSBucketAttachment"
         assert wire.requests[0].query_text == "OSSBucket=videos"
 
-    async def test_watermark(self, session, wire):
+    async def test_watermark(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, json.dumps({"Status": "Succeeded", "Content": "版權所有"}))
         assert await client(session, wire).get_watermark("media", "W-1") == "版權所有"
         assert parse_qs(wire.requests[0].query_text)["TaskType"] == ["DecodeBlindWatermark"]
@@ -318,7 +330,7 @@ class TestAnswers:
         ["", "null", "[]", "<html>", '{"Status": 1}', "{}", b"\xff\xfe{", b"[" * 200_000],
         ids=["empty", "null", "list", "html", "number", "no status", "not utf-8", "deep"],
     )
-    async def test_success_that_is_none(self, session, wire, body):
+    async def test_success_that_is_none(self, session: aiohttp.ClientSession, wire: Wire, body: Any) -> None:
         wire.answer(200, body)
         with pytest.raises(OSSUnavailableError, match="task T-1"):
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
@@ -326,7 +338,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         "body", ['{"Tasks": {}}', '{"Tasks": [1]}', '{"Tasks": [{"TaskId": "x"}]}', '{"Tasks": "x"}']
     )
-    async def test_list_that_is_none(self, session, wire, body):
+    async def test_list_that_is_none(self, session: aiohttp.ClientSession, wire: Wire, body: Any) -> None:
         wire.answer(200, body)
         if body == '{"Tasks": {}}':  # as good as nothing
             assert await client(session, wire).list_tasks("media") == ([], None)
@@ -334,14 +346,22 @@ class TestAnswers:
         with pytest.raises(OSSUnavailableError):
             await client(session, wire).list_tasks("media")
 
-    async def test_attachment_without_project(self, session, wire):
+    async def test_attachment_without_project(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, "{}")
         with pytest.raises(OSSUnavailableError, match="names no project"):
             await client(session, wire).get_bucket_project("videos")
 
 
 class TestRefusals:
-    async def refuse(self, session, wire, status, code, message="no", **headers) -> OSSServiceError:
+    async def refuse(
+        self,
+        session: aiohttp.ClientSession,
+        wire: Wire,
+        status: int,
+        code: str,
+        message: str = "no",
+        **headers: Any,
+    ) -> OSSServiceError:
         wire.answer(status, error_body(code, message), **headers)
         with pytest.raises(OSSServiceError) as caught:
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
@@ -367,29 +387,31 @@ class TestRefusals:
             ("InvalidArgument", "The Task is not found.", None),
         ],
     )
-    async def test_what_is_missing(self, session, wire, code, message, kind):
+    async def test_what_is_missing(
+        self, session: aiohttp.ClientSession, wire: Wire, code: str, message: str, kind: Any
+    ) -> None:
         error = await self.refuse(session, wire, 400, code, message)
         assert type(error) is OSSServiceError
         assert missing_resource(error) == kind
         assert is_task_not_found(error) is (kind == "task")
 
-    def test_other_services_miss_other_things(self):
+    def test_other_services_miss_other_things(self) -> None:
         error = OSSServiceError("", service="OSS", action="Get", code="ResourceNotFound", detail="Task")
         assert not is_task_not_found(error)
 
-    async def test_project_advice(self, session, wire):
+    async def test_project_advice(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         error = await self.refuse(
             session, wire, 400, "ResourceNotFound", "Specified resource Project is not found."
         )
         assert error.advice == "Check the IMM project and the region: no such project is there."
         assert error.advice in str(error)
 
-    async def test_unbound_bucket(self, session, wire):
+    async def test_unbound_bucket(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(400, error_body("ResourceNotFound", "The specified resource Attachment is not found."))
         with pytest.raises(OSSServiceError, match=r"bucket videos: .* Bind the bucket to an IMM project"):
             await client(session, wire).get_bucket_project("videos")
 
-    async def test_missing_right(self, session, wire):
+    async def test_missing_right(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         error = await self.refuse(session, wire, 403, "NoPermission", "You are not authorized.")
         assert type(error) is OSSServiceError
         assert "Grant imm:GetTask to the caller (AccessKey ID LTAI-user)" in str(error)
@@ -404,7 +426,9 @@ class TestRefusals:
             (400, "InvalidTimeStamp.Expired", "clock"),
         ],
     )
-    async def test_signature_trouble_is_not_called_a_missing_right(self, session, wire, status, code, advice):
+    async def test_signature_trouble_is_not_called_a_missing_right(
+        self, session: aiohttp.ClientSession, wire: Wire, status: int, code: str, advice: str
+    ) -> None:
         error = await self.refuse(session, wire, status, code)
         assert advice in str(error)
         assert "Grant" not in str(error)
@@ -421,35 +445,47 @@ class TestRefusals:
             (400, "Throttling.Api", {"x_acs_retry_after": "9" * 5000}, None),
         ],
     )
-    async def test_throttled(self, session, wire, status, code, headers, seconds):
+    async def test_throttled(
+        self,
+        session: aiohttp.ClientSession,
+        wire: Wire,
+        status: int,
+        code: str,
+        headers: dict[str, Any],
+        seconds: Any,
+    ) -> None:
         error = await self.refuse(session, wire, status, code, **headers)
         assert type(error) is OSSThrottledError
         assert error.retry_after == seconds
 
-    async def test_throttled_without_a_body(self, session, wire):
+    async def test_throttled_without_a_body(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(429)
         with pytest.raises(OSSThrottledError, match="429"):
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    async def test_server_trouble(self, session, wire, status):
+    async def test_server_trouble(self, session: aiohttp.ClientSession, wire: Wire, status: int) -> None:
         assert type(await self.refuse(session, wire, status, "InternalError")) is OSSUnavailableError
 
     @pytest.mark.parametrize("status", [302, 400, 403, 407, 502])
-    async def test_somebody_else_answers(self, session, wire, status):
+    async def test_somebody_else_answers(
+        self, session: aiohttp.ClientSession, wire: Wire, status: int
+    ) -> None:
         wire.answer(status, "<html>the firewall says no</html>", location="http://127.0.0.1:1/")
         with pytest.raises(OSSUnavailableError, match=str(status)) as caught:
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
         assert caught.value.status == status
         assert len(wire.requests) == 1
 
-    async def test_request_id_of_the_header(self, session, wire):
+    async def test_request_id_of_the_header(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(400, '{"Code": "InvalidArgument"}', x_acs_request_id="R-header")
         with pytest.raises(OSSServiceError) as caught:
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
         assert caught.value.request_id == "R-header"
 
-    async def test_secrets_that_the_service_repeats_are_left_out(self, session, wire):
+    async def test_secrets_that_the_service_repeats_are_left_out(
+        self, session: aiohttp.ClientSession, wire: Wire
+    ) -> None:
         told = (
             f"server string to sign is: x-acs-security-token:{ROLE.security_token} {ROLE.access_key_secret}"
         )
@@ -468,26 +504,26 @@ class TestRefusals:
 
 
 class TestTrouble:
-    async def test_timeout(self, session, wire):
+    async def test_timeout(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, "{}", fault="hang")
         with pytest.raises(OSSUnavailableError, match=r"no answer from 127.0.0.1 within 0.05 s") as caught:
             await client(session, wire, timeout=0.05).get_task("media", "MediaConvert", "T-1")
         assert caught.value.status is None
 
     @pytest.mark.parametrize("fault", ["cut", "drop"])
-    async def test_lost_answer(self, session, wire, fault):
+    async def test_lost_answer(self, session: aiohttp.ClientSession, wire: Wire, fault: Fault) -> None:
         wire.answer(200, json.dumps(TASK), fault=fault)
         with pytest.raises(OSSUnavailableError, match="GetTask for task T-1"):
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
 
-    async def test_nobody_there(self, session, wire):
+    async def test_nobody_there(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             wire.host = f"127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(OSSUnavailableError, match="ClientConnectorError"):
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
 
-    async def test_cancellation_is_not_an_error(self, session, wire):
+    async def test_cancellation_is_not_an_error(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, "{}", fault="hang")
         asking = asyncio.create_task(client(session, wire).get_task("media", "MediaConvert", "T-1"))
         await wire.arrived()
@@ -495,7 +531,7 @@ class TestTrouble:
         with pytest.raises(asyncio.CancelledError):
             await asking
 
-    async def test_password_of_the_proxy_is_left_out(self, session):
+    async def test_password_of_the_proxy_is_left_out(self, session: aiohttp.ClientSession) -> None:
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
@@ -530,14 +566,14 @@ class TestTrouble:
         ("cn-beijing-gov-1", "public", "imm-vpc.cn-beijing-gov-1.aliyuncs.com"),
     ],
 )
-def test_endpoint_of_a_region(region, network, host):
+def test_endpoint_of_a_region(region: str, network: Any, host: str) -> None:
     assert imm_endpoint(region, network) == host
 
 
 @pytest.mark.parametrize(
     "endpoint", ["", "https://", "ftp://host", "host/path", "user@host", "a b", "host?x=1"]
 )
-async def test_endpoint_that_is_none(session, endpoint):
+async def test_endpoint_that_is_none(session: aiohttp.ClientSession, endpoint: Any) -> None:
     async def source() -> Credentials:
         return USER
 
@@ -545,5 +581,5 @@ async def test_endpoint_that_is_none(session, endpoint):
         IMMClient(session, endpoint, source)
 
 
-def test_credentials_keep_their_secrets():
+def test_credentials_keep_their_secrets() -> None:
     assert repr(ROLE) == "Credentials(access_key_id='STS.role')"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ ENVELOPES = {
 @pytest.mark.parametrize("form", ENVELOPES)
 @pytest.mark.parametrize("wrapped", ["simplified", "json", "json of base64"])
 @pytest.mark.parametrize("coding", ["plain", "bom", "base64", "unpadded url-safe", "lines"])
-def test_every_form_says_the_same(form, wrapped, coding):
+def test_every_form_says_the_same(form: Any, wrapped: str, coding: str) -> None:
     body = packed(ENVELOPES[form])
     if wrapped == "json":
         body = packed(wrapper(body.decode()))
@@ -70,14 +71,14 @@ def test_every_form_says_the_same(form, wrapped, coding):
     assert parse_completion_message(body) == EXPECTED
 
 
-def test_failure():
+def test_failure() -> None:
     failed = {**CONTENT, "Status": "Failed", "Code": "InvalidMedia", "Message": "no video", "Targets": []}
     assert parse_completion_message(packed(envelope(json.dumps(failed)))) == CompletionMessage(
         "MediaConvert-1", "MediaConvert", "Failed", "InvalidMedia", "no video"
     )
 
 
-def test_outputs_of_every_kind_in_order():
+def test_outputs_of_every_kind_in_order() -> None:
     targets = [
         {
             "URI": "",
@@ -105,7 +106,7 @@ def test_outputs_of_every_kind_in_order():
     )
 
 
-def test_fields_that_are_not_text_are_left_out():
+def test_fields_that_are_not_text_are_left_out() -> None:
     completion = parse_completion_message(
         packed({"TaskId": "t", "Status": "Failed", "Code": 7, "Message": None})
     )
@@ -138,11 +139,11 @@ def test_fields_that_are_not_text_are_left_out():
         b'{"a":' + b"9" * 10_000 + b"}",
     ],
 )
-def test_foreign_messages(body):
+def test_foreign_messages(body: Any) -> None:
     assert parse_completion_message(body) is None
 
 
-def test_wrappers_in_wrappers_come_to_an_end():
+def test_wrappers_in_wrappers_come_to_an_end() -> None:
     value: object = CONTENT
     for _ in range(5):
         value = envelope(value)
@@ -150,7 +151,7 @@ def test_wrappers_in_wrappers_come_to_an_end():
 
 
 @given(st.binary())
-def test_bytes_never_raise(body):
+def test_bytes_never_raise(body: Any) -> None:
     parse_completion_message(body)
 
 
@@ -169,7 +170,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.booleans())
-def test_json_never_raises(value, encoded):
+def test_json_never_raises(value: Any, encoded: bool) -> None:
     body = json.dumps(value).encode()
     completion = parse_completion_message(base64.b64encode(body) if encoded else body)
     assert completion is None or (completion.task_id and completion.status)

@@ -189,7 +189,7 @@ class TestProcessObject:
         assert caught.value.__context__ is None
 
 
-def dash(headers: dict[str, str]) -> dict[str, str]:
+def dash(headers: dict[str, str]) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in headers.items()}
 
 
@@ -246,7 +246,7 @@ class TestOtherCalls:
     async def test_an_odd_time_of_an_object_raises_nothing_bare(
         self, oss: OSSClient, wire: Wire, modified: str | None, seconds: float | None
     ) -> None:
-        wire.answer(200, b"1", ETag='"e"', **({} if modified is None else {"Last_Modified": modified}))
+        wire.answer(200, b"1", ETag='"e"', **dash({} if modified is None else {"Last-Modified": modified}))
         if seconds is None:
             with pytest.raises(OSSUnavailableError, match="HeadObject for oss://bucket/k"):
                 await oss.head("bucket", "k")

@@ -4,7 +4,7 @@ import asyncio
 import email.utils
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import pytest
@@ -24,9 +24,11 @@ from airflow_provider_oss_async.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import aiohttp
 
-    from tests.support.wire import Request, Wire
+    from tests.support.wire import Fault, Request, Wire
 
 USER = Credentials("LTAI-user", "the-secret-of-the-user")
 ROLE = Credentials("STS.role", "the-secret-of-the-role", "the-token-of-the-role+/=")
@@ -39,7 +41,7 @@ NOTHING = (
 
 
 def client(
-    session: aiohttp.ClientSession, wire: Wire, credentials: Credentials = USER, **options
+    session: aiohttp.ClientSession, wire: Wire, credentials: Credentials = USER, **options: Any
 ) -> SMQClient:
     async def source() -> Credentials:
         return credentials
@@ -65,10 +67,13 @@ def error_body(code: str, message: str = "no") -> str:
     )
 
 
-def sdk_authorization(method: str, resource: str, headers: dict[str, str], credentials: Credentials) -> str:
+def sdk_authorization(
+    method: str, resource: str, headers: Mapping[str, str], credentials: Credentials
+) -> str:
     keys = (credentials.access_key_id, credentials.access_key_secret, credentials.security_token or "")
     sdk = MNSClient("http://127.0.0.1:1", *keys[:2], security_token=keys[2])
-    return sdk.get_signature(method, headers, resource, StaticCredentialsProvider(*keys).get_credentials())
+    given = StaticCredentialsProvider(*keys).get_credentials()
+    return str(sdk.get_signature(method, headers, resource, given))
 
 
 def assert_signed_as_the_sdk_would(asked: Request, credentials: Credentials) -> None:
@@ -92,14 +97,18 @@ class TestSigning:
         ),
         secret=st.text(st.characters(codec="utf-8")),
     )
-    def test_anything_is_signed_as_the_sdk_does(self, method, resource, headers, secret):
+    def test_anything_is_signed_as_the_sdk_does(
+        self, method: str, resource: str, headers: dict[str, str], secret: str
+    ) -> None:
         resource = resource.encode("utf-8", "replace").decode()
         keys = Credentials("LTAI", secret)
         assert sign(method, resource, headers, keys) == sdk_authorization(method, resource, headers, keys)
 
     @SIGNERS
     @pytest.mark.parametrize("queue", ["done", "with space", "隊列", "a?b/c"])
-    async def test_receive_on_the_wire(self, session, wire, credentials, queue):
+    async def test_receive_on_the_wire(
+        self, session: aiohttp.ClientSession, wire: Wire, credentials: Credentials, queue: str
+    ) -> None:
         wire.answer(200, messages("x"))
         await client(session, wire, credentials).receive(queue, batch=3, wait=7)
         (asked,) = wire.requests
@@ -108,7 +117,9 @@ class TestSigning:
         assert_signed_as_the_sdk_would(asked, credentials)
 
     @SIGNERS
-    async def test_delete_on_the_wire(self, session, wire, credentials):
+    async def test_delete_on_the_wire(
+        self, session: aiohttp.ClientSession, wire: Wire, credentials: Credentials
+    ) -> None:
         wire.answer(204)
         await client(session, wire, credentials).delete("done", ["H-1", "影<&>"])
         (asked,) = wire.requests
@@ -117,7 +128,9 @@ class TestSigning:
         assert_signed_as_the_sdk_would(asked, credentials)
 
     @SIGNERS
-    async def test_official_client_sends_the_same(self, session, wire, credentials):
+    async def test_official_client_sends_the_same(
+        self, session: aiohttp.ClientSession, wire: Wire, credentials: Credentials
+    ) -> None:
         """The same two requests from both, compared as the server saw them."""
         for _ in range(2):
             wire.answer(200, messages("one", "two"))
@@ -152,7 +165,7 @@ class TestSigning:
 
 
 class TestReceive:
-    async def test_messages(self, session, wire):
+    async def test_messages(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, messages('{"a": "<影片> & more"}', ""))
         assert await client(session, wire).receive("done") == [
             Message("M-1", "H-1", '{"a": "<影片> & more"}'.encode(), 1),
@@ -160,11 +173,11 @@ class TestReceive:
         ]
         assert wire.requests[0].target == "/queues/done/messages?numOfMessages=16&waitseconds=30"
 
-    async def test_empty_queue(self, session, wire):
+    async def test_empty_queue(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(404, NOTHING)
         assert await client(session, wire).receive("done") == []
 
-    async def test_a_body_may_speak_of_doctypes(self, session, wire):
+    async def test_a_body_may_speak_of_doctypes(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         """One foreign message must not block the queue."""
         wire.answer(
             200,
@@ -174,7 +187,7 @@ class TestReceive:
         )
         assert await client(session, wire).receive("done") == [Message("M", "H", b"<!DOCTYPE html>", 1)]
 
-    async def test_waiting_is_not_a_timeout(self, session, wire):
+    async def test_waiting_is_not_a_timeout(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, messages("x"), fault="hang")
         smq = client(session, wire, timeout=0.05)
         receiving = asyncio.create_task(smq.receive("done", wait=1))
@@ -183,13 +196,13 @@ class TestReceive:
         wire.released.set()
         assert len(await receiving) == 1
 
-    async def test_timeout(self, session, wire):
+    async def test_timeout(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, messages("x"), fault="hang")
         with pytest.raises(OSSUnavailableError, match=r"within 0.05 s"):
             await client(session, wire, timeout=0.05).receive("done", wait=0)
 
     @pytest.mark.parametrize("fault", ["cut", "drop"])
-    async def test_lost_answer(self, session, wire, fault):
+    async def test_lost_answer(self, session: aiohttp.ClientSession, wire: Wire, fault: Fault) -> None:
         for _ in range(2):  # aiohttp repeats a GET once when a kept connection breaks
             wire.answer(200, messages("x"), fault=fault)
         with pytest.raises(OSSUnavailableError, match="BatchReceiveMessage for queue done"):
@@ -207,12 +220,12 @@ class TestReceive:
             messages("x")[:-20],
         ],
     )
-    async def test_success_that_is_none(self, session, wire, body):
+    async def test_success_that_is_none(self, session: aiohttp.ClientSession, wire: Wire, body: Any) -> None:
         wire.answer(200, body)
         with pytest.raises(OSSUnavailableError):
             await client(session, wire).receive("done")
 
-    async def test_bomb(self, session, wire):
+    async def test_bomb(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         levels = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 12))
         wire.answer(200, f'<!DOCTYPE Messages [<!ENTITY l0 "lol">{levels}]><Messages>&l11;</Messages>')
         started = time.monotonic()
@@ -220,7 +233,7 @@ class TestReceive:
             await client(session, wire).receive("done")
         assert time.monotonic() - started < 2
 
-    async def test_one_request_no_retry(self, session, wire):
+    async def test_one_request_no_retry(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(503, error_body("InternalError"))
         with pytest.raises(OSSUnavailableError):
             await client(session, wire).receive("done")
@@ -228,11 +241,11 @@ class TestReceive:
 
 
 class TestDelete:
-    async def test_nothing_to_do(self, session, wire):
+    async def test_nothing_to_do(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         assert await client(session, wire).delete("done", []) == []
         assert wire.requests == []
 
-    async def test_sixteen_to_a_request(self, session, wire):
+    async def test_sixteen_to_a_request(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         for _ in range(3):
             wire.answer(204)
         handles = [f"H-{i}" for i in range(33)]
@@ -241,7 +254,7 @@ class TestDelete:
         assert [len(batch) for batch in sent] == [16, 16, 1]
         assert [handle for batch in sent for handle in batch] == handles
 
-    async def test_stale_handles(self, session, wire):
+    async def test_stale_handles(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(
             404,
             '<Errors xmlns="http://mns.aliyuncs.com/doc/v1/"><Error><ErrorCode>MessageNotExist</ErrorCode>'
@@ -252,14 +265,16 @@ class TestDelete:
         assert await client(session, wire).delete("done", handles) == ["H-1"]
         assert len(wire.requests) == 2
 
-    async def test_refused(self, session, wire):
+    async def test_refused(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(404, error_body("QueueNotExist"))
         with pytest.raises(OSSServiceError, match=r"queue done .* Check queue and topic"):
             await client(session, wire).delete("done", ["H-1"])
 
 
 class TestRefusals:
-    async def refuse(self, session, wire, status, code, message="no") -> OSSServiceError:
+    async def refuse(
+        self, session: aiohttp.ClientSession, wire: Wire, status: int, code: str, message: str = "no"
+    ) -> OSSServiceError:
         wire.answer(status, error_body(code, message))
         with pytest.raises(OSSServiceError) as caught:
             await client(session, wire, ROLE).receive("done", wait=0)
@@ -270,7 +285,7 @@ class TestRefusals:
             assert part in str(error)
         return error
 
-    async def test_missing_right(self, session, wire):
+    async def test_missing_right(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         error = await self.refuse(session, wire, 403, "AccessDenied")
         assert type(error) is OSSServiceError
         assert "mns:BatchReceiveMessage" in str(error)
@@ -286,19 +301,23 @@ class TestRefusals:
             (400, "InvalidDateHeader", "clock"),
         ],
     )
-    async def test_advice(self, session, wire, status, code, advice):
+    async def test_advice(
+        self, session: aiohttp.ClientSession, wire: Wire, status: int, code: str, advice: str
+    ) -> None:
         error = await self.refuse(session, wire, status, code)
         assert type(error) is OSSServiceError
         assert advice in str(error)
         assert "Grant" not in str(error)
 
-    async def test_throttled(self, session, wire):
+    async def test_throttled(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         assert type(await self.refuse(session, wire, 429, "TooManyRequests")) is OSSThrottledError
 
-    async def test_server_trouble(self, session, wire):
+    async def test_server_trouble(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         assert type(await self.refuse(session, wire, 500, "InternalServerError")) is OSSUnavailableError
 
-    async def test_secrets_that_the_service_repeats_are_left_out(self, session, wire):
+    async def test_secrets_that_the_service_repeats_are_left_out(
+        self, session: aiohttp.ClientSession, wire: Wire
+    ) -> None:
         error = await self.refuse(
             session, wire, 403, "SignatureDoesNotMatch", f"{ROLE.security_token} was sent"
         )
@@ -306,12 +325,12 @@ class TestRefusals:
         assert "*** was sent" in str(error)
 
     @pytest.mark.parametrize("body", ["", "<html>no</html>", "plain text"])
-    async def test_somebody_else_answers(self, session, wire, body):
+    async def test_somebody_else_answers(self, session: aiohttp.ClientSession, wire: Wire, body: Any) -> None:
         wire.answer(403, body)
         with pytest.raises(OSSUnavailableError, match="403"):
             await client(session, wire).receive("done", wait=0)
 
-    async def test_request_id_of_the_header(self, session, wire):
+    async def test_request_id_of_the_header(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(400, "<Error><Code>InvalidArgument</Code></Error>", x_mns_request_id="R-header")
         with pytest.raises(OSSServiceError) as caught:
             await client(session, wire).receive("done")
@@ -334,11 +353,11 @@ class TestXML:
         ],
     )
     @pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
-    def test_refused(self, text, coding):
+    def test_refused(self, text: Any, coding: str) -> None:
         assert parse_xml(text.encode(coding)).tag == ""
 
     @given(st.binary())
-    def test_bytes_never_raise(self, data):
+    def test_bytes_never_raise(self, data: bytes) -> None:
         parse_xml(data)
 
 
@@ -354,14 +373,14 @@ class TestXML:
         ("http://[::1]:80", "http://[::1]:80"),
     ],
 )
-async def test_endpoints(session, endpoint, url):
+async def test_endpoints(session: aiohttp.ClientSession, endpoint: Any, url: str) -> None:
     async def source() -> Credentials:
         return USER
 
     assert str(SMQClient(session, endpoint, source)._endpoint) == url
 
 
-async def test_endpoint_that_is_none(session):
+async def test_endpoint_that_is_none(session: aiohttp.ClientSession) -> None:
     async def source() -> Credentials:
         return USER
 

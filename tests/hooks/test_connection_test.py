@@ -11,7 +11,7 @@ from airflow_provider_oss_async.hooks.connection_test import check_services, wit
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 
 if TYPE_CHECKING:
-    from conftest import Request, Wire
+    from tests.hooks.conftest import Request, Wire
 
 #: As Airflow names the connection of a test in the web UI.
 RANDOM = "kXv3Qp9ZbT"

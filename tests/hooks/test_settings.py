@@ -39,9 +39,9 @@ FORMS = {
         schema="media",
         extra='{"region": "cn-hangzhou", "network": null, "security_token": "", "imm_project": "p"}',
     ),
-    "uri": Connection(
+    "uri": Connection.from_uri(
+        "oss-async://AK:sEcReT%2B%2F%3D%25@oss-cn-hangzhou.aliyuncs.com/media?region=cn-hangzhou&imm_project=p",
         conn_id="c",
-        uri="oss-async://AK:sEcReT%2B%2F%3D%25@oss-cn-hangzhou.aliyuncs.com/media?region=cn-hangzhou&imm_project=p",
     ),
     "json": Connection.from_json(
         json.dumps(
@@ -56,10 +56,10 @@ FORMS = {
         ),
         conn_id="c",
     ),
-    "official oss": Connection(
-        conn_id="c",
-        uri="oss://ignored-host.example/media?auth_type=AK&access_key_id=AK&access_key_secret=sEcReT%2B%2F%3D%25"
+    "official oss": Connection.from_uri(
+        "oss://ignored-host.example/media?auth_type=AK&access_key_id=AK&access_key_secret=sEcReT%2B%2F%3D%25"
         "&region=cn-hangzhou&imm_project=p",
+        conn_id="c",
     ),
     "official alibaba_cloud": Connection(
         conn_id="c",
@@ -120,7 +120,7 @@ def test_endpoint(host: str, port: int | None, endpoint: str, path_style: bool) 
 
 
 def test_endpoint_of_a_uri_with_scheme_and_ipv6() -> None:
-    conn = Connection(conn_id="c", uri="oss-async://http://AK:sk@[::1]:9000/media?region=cn-hangzhou")
+    conn = Connection.from_uri("oss-async://http://AK:sk@[::1]:9000/media?region=cn-hangzhou", conn_id="c")
     assert read_settings(conn).oss_endpoint == "http://[::1]:9000"
 
 
@@ -207,9 +207,9 @@ def test_custom_domain_in_every_form() -> None:
         connection(
             {"region": "cn-hangzhou", "cname": "true"}, host="https://media.example.com", schema="media"
         ),
-        Connection(
+        Connection.from_uri(
+            "oss-async://AK:s@media.example.com/media?region=cn-hangzhou&cname=true&imm_project=p",
             conn_id="c",
-            uri="oss-async://AK:s@media.example.com/media?region=cn-hangzhou&cname=true&imm_project=p",
         ),
     ]
     for conn in forms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ async def test_one_batch_of_all_kinds(consumer: QueueConsumer, queue: Queue, pub
         publish(body)
     with ExitStack() as stack:
         for name in ("T-1", "T-2", "T-3"):
-            stack.enter_context(consumer.subscribed(name, lambda name=name: received.append(name)))
+            stack.enter_context(consumer.subscribed(name, functools.partial(received.append, name)))
         await until(lambda: {"T-1", "T-2", "T-3"} <= set(received))
     for name in ("T-1", "T-2", "T-3"):
         await consumer.delete(name)

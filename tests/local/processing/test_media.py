@@ -249,7 +249,8 @@ def test_pixel_format(codec: str, pixels: str, container: str, clips: Clips, tmp
 def test_quality_rate_control_and_keyframes(clips: Clips, tmp_path: Path) -> None:
     sizes = []
     more: dict[str, Any]
-    for crf, more in ((20, {}), (45, {}), (20, {"max_bitrate": 60_000, "buffer_size": 60_000})):
+    limited: dict[str, Any] = {"max_bitrate": 60_000, "buffer_size": 60_000}
+    for crf, more in ((20, {}), (45, {}), (20, limited)):
         spec = VideoConvert(
             container="mp4", video_codec="h264", crf=crf, keyframe_interval=10, no_audio=True, **more
         )

@@ -228,13 +228,14 @@ def test_nothing_is_overwritten_where_that_is_forbidden(bucket: Any) -> None:
     keep = {"x-oss-forbid-overwrite": "true"}
     upload = bucket.init_multipart_upload("k").upload_id
     part = oss2.models.PartInfo(1, bucket.upload_part("k", upload, 1, b"1").etag)
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: bucket.put_object("k", b"new", headers=keep),
         lambda: bucket.copy_object("media", "log2", "k", headers=keep),
         lambda: bucket.append_object("log", 3, b"new", headers=keep),
         lambda: bucket.init_multipart_upload("k", headers=keep),
         lambda: bucket.complete_multipart_upload("k", upload, [part], headers=keep),
-    ):
+    ]
+    for call in calls:
         bucket.put_object("log2", b"other")
         with pytest.raises(oss2.exceptions.ServerError) as caught:
             call()

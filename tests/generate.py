@@ -386,7 +386,9 @@ def _section(cls: type[OSSSpecificationOperator]) -> Iterator[str]:
     head = ("Argument", "Wire key", "Allowed values", "Unit", "Default", "Meaning")
     yield from _table(head, [_row(_cells(field)) for field in spec.fields()])
     yield ""
-    for argument in (a for a in class_arguments(cls) if a.name in cls.own_arguments):
+    # A new class has no signature yet.
+    own = class_arguments(cls) if cls.own_arguments else []
+    for argument in (a for a in own if a.name in cls.own_arguments):
         yield from (f"`{argument.name}`: {_markdown(_plain_doc(argument))}.", "")
 
 

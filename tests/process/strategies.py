@@ -160,7 +160,7 @@ def specifications(draw: st.DrawFn) -> Specification:
     arguments = required | {f.name: draw(values(f)) for f in spec.fields() if f.required}
     optional = [f for f in spec.fields() if not f.required and f.name not in required]
     # The width of needs and excludes: a field often comes with the one that it needs.
-    for field in draw(st.lists(st.sampled_from(optional), unique=True, max_size=8)):
+    for field in draw(st.lists(st.sampled_from(optional), unique=True, max_size=8)) if optional else []:
         arguments[field.name] = draw(values(field))
         for needed in field.param.needs[:1]:
             if needed not in arguments:

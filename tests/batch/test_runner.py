@@ -473,7 +473,8 @@ async def test_a_killed_task_submits_nothing_more(stand: Any) -> None:
     killed = False
     spec = specification(ObjectListing("in/"), max_in_flight=5)
     task = asyncio.create_task(run(spec, killed=lambda: killed))
-    await asyncio.sleep(0.7)
+    while not stand.accepted():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
     killed = True
     with pytest.raises(OSSAsyncError, match="killed"):
         await task

@@ -115,8 +115,8 @@ async def test_an_error_after_the_submission_names_the_job(services: Services, s
 
 
 async def test_a_strategy_that_is_not_there_is_refused(services: Services) -> None:
-    spec = WaitSpecification(OSSJob("T", "MediaConvert", ""), "push", time.time() + 1)
-    with pytest.raises(ProcessError, match="completion='push' is not allowed"):
+    spec = WaitSpecification(OSSJob("T", "MediaConvert", ""), "other", time.time() + 1)
+    with pytest.raises(ProcessError, match="completion='other' is not allowed"):
         await wait_for_result(services, spec)
 
 

@@ -1,4 +1,4 @@
-"""The layers of the package, and what an import of it costs."""
+"""The layers of the package, what an import of it costs, and that each module has its tests."""
 
 from __future__ import annotations
 
@@ -47,6 +47,51 @@ FACES = [
     if path.relative_to(ROOT).parts[1] in ("operators", "sensors", "triggers", "links", "hooks", "queues")
     and path.name != "__init__.py"
 ]
+#: Modules without a test file of their own name, and the file of tests/ that tests them instead.
+TESTED_ELSEWHERE = {
+    # Only people and commands use them, through what is tested there.
+    "batch/__main__.py": "batch/test_runner.py",
+    "batch/manifest.py": "batch/test_runner.py",
+    "batch/show.py": "batch/test_runner.py",
+    "local/__main__.py": "local/test_readme.py",
+    "local/demo/upload.py": "local/demo/test_run.py",
+    # A batch is tested as a whole: what is planned, what is written, what goes on after a crash.
+    "batch/sources.py": "batch/test_plan.py",
+    "batch/specification.py": "batch/test_runner.py",
+    "batch/state.py": "batch/test_crashes.py",
+    # Conversions are tested by their results, whatever makes them.
+    "local/processing/office.py": "local/processing/test_documents.py",
+    "local/processing/office_xml.py": "local/processing/test_documents.py",
+    "local/processing/pandoc_blocks.py": "local/processing/test_documents.py",
+    "local/processing/result.py": "local/processing/test_run.py",
+    "local/processing/spreadsheet.py": "local/processing/test_documents.py",
+    "local/processing/typesetting.py": "local/processing/test_documents.py",
+    # The stand-in is tested on the wire.
+    "local/processing/output_keys.py": "local/server/test_job_runner.py",
+    "local/server/admin.py": "local/server/test_faults.py",
+    "local/server/app.py": "local/server/test_settings.py",
+    "local/server/broker.py": "local/server/test_smq_service.py",
+    "local/server/cloud.py": "local/server/test_settings.py",
+    "local/server/job_table.py": "local/server/test_job_runner.py",
+    "local/server/markup.py": "local/server/test_security.py",
+    "local/server/notifications.py": "local/server/test_smq_service.py",
+    "local/server/process_request.py": "local/server/test_oss_service.py",
+    "local/server/refusal.py": "local/server/test_oss_service.py",
+    "local/server/store.py": "local/server/test_oss_service.py",
+    # Generated, or the same for all operators.
+    "operators/arguments.py": "test_generate.py",
+    "operators/audio.py": "operators/test_operators.py",
+    "operators/document.py": "operators/test_operators.py",
+    "operators/image.py": "operators/test_operators.py",
+    "operators/process.py": "operators/test_operators.py",
+    "operators/results.py": "operators/test_base.py",
+    "operators/video.py": "operators/test_operators.py",
+    # What the specifications share.
+    "process/frames.py": "process/test_video.py",
+    "process/media.py": "process/test_video.py",
+    "process/operations.py": "process/test_specification.py",
+    "get_provider_info.py": "test_provider_info.py",
+}
 
 
 def layer_of(module: str) -> str:
@@ -227,3 +272,29 @@ def test_adapters_are_built_on_first_use() -> None:
         "print(before, len(built))"
     )
     assert run(code) == "0 1"
+
+
+MODULES = [str(path.relative_to(ROOT / PACKAGE)) for path in FILES if path.name != "__init__.py"]
+
+
+def own_tests(module: str) -> Path:
+    path = Path(module)
+    return ROOT / "tests" / path.parent / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_tests(module: str) -> None:
+    own = own_tests(module)
+    if module not in TESTED_ELSEWHERE:
+        assert own.exists(), (
+            f"write {own.relative_to(ROOT)}, or name in TESTED_ELSEWHERE in tests/test_imports.py the file "
+            f"that tests {module}"
+        )
+        return
+    assert not own.exists(), f"{module} has tests of its own: take it out of TESTED_ELSEWHERE"
+    other = TESTED_ELSEWHERE[module]
+    assert (ROOT / "tests" / other).exists(), f"tests/{other}, which is to test {module}, does not exist"
+
+
+def test_only_modules_are_tested_elsewhere() -> None:
+    assert sorted(TESTED_ELSEWHERE.keys() - set(MODULES)) == []

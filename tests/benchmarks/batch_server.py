@@ -9,8 +9,6 @@ import argparse
 import asyncio
 import json
 import ssl
-import subprocess
-import sys
 import time
 import urllib.request
 from bisect import bisect_left, insort
@@ -24,7 +22,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from tests.benchmarks.counting_server import _iso, _make_certificate
+from tests.benchmarks.counting_server import iso, make_certificate, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,8 +140,8 @@ class Server:
     def _describe(self, task_id: str, now: float) -> dict[str, Any]:
         start = self._started[task_id]
         end = start + self._job_seconds
-        state = {"Status": "Succeeded", "EndTime": _iso(end)} if end <= now else {"Status": "Running"}
-        return {"TaskType": TASK_TYPE, "TaskId": task_id, "StartTime": _iso(start), **state}
+        state = {"Status": "Succeeded", "EndTime": iso(end)} if end <= now else {"Status": "Running"}
+        return {"TaskType": TASK_TYPE, "TaskId": task_id, "StartTime": iso(start), **state}
 
 
 class Counting:
@@ -174,22 +172,9 @@ class Counting:
 @contextmanager
 def batch_server(folder: Path, objects: int, latency: float, job_seconds: float) -> Iterator[Counting]:
     """Run a server until the context ends."""
-    certificate, bundle = _make_certificate(folder)
-    arguments = [str(value) for value in (objects, latency, job_seconds, certificate)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.batch_server", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        if not url:
-            raise RuntimeError("the counting server did not start")
+    certificate, bundle = make_certificate(folder)
+    with started(__name__, objects, latency, job_seconds, certificate) as url:
         yield Counting(url, bundle)
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def _serve(options: argparse.Namespace) -> None:

@@ -113,8 +113,8 @@ class Tasks:
             "Status": "Succeeded" if ended else "Running",
             "Code": "",
             "Message": "",
-            "StartTime": _iso(self._start_of[task_id]),
-            "EndTime": _iso(end) if ended else "",
+            "StartTime": iso(self._start_of[task_id]),
+            "EndTime": iso(end) if ended else "",
             "UserData": "",
             "Tags": {},
         }
@@ -254,25 +254,31 @@ def counting_server(
     folder: Path, jobs: int, epoch: float, *, foreign: int = 0, latency: float, life: float
 ) -> Iterator[Counting]:
     """Run a server until the context ends, and for ``life`` seconds at most."""
-    certificate, bundle = _make_certificate(folder)
-    numbers = map(str, (jobs, epoch, foreign, latency, life))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.counting_server", *numbers, str(certificate)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    certificate, bundle = make_certificate(folder)
+    with started(__name__, jobs, epoch, foreign, latency, life, certificate) as url:
+        yield Counting(url, bundle)
+
+
+@contextmanager
+def started(module: str, *arguments: object) -> Iterator[str]:
+    """Run a server in a process of its own until the context ends; give its URL.
+
+    :param module: its full name; it prints its URL.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         if not url:
             raise RuntimeError("the counting server did not start")
-        yield Counting(url, bundle)
+        yield url
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _make_certificate(folder: Path) -> tuple[Path, Path]:
+def make_certificate(folder: Path) -> tuple[Path, Path]:
     """Return a certificate with its key, and a file with it and all usual authorities.
 
     TLS is a good part of what a request costs, and loading the authorities of what a client costs that does
@@ -300,7 +306,7 @@ def _make_certificate(folder: Path) -> tuple[Path, Path]:
     return certificate, bundle
 
 
-def _iso(moment: float) -> str:
+def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -623,6 +623,9 @@ class BatchRunner:
 
     async def _settle_doubt(self, index: int) -> None:
         """Find out whether a request has started a job, together with all others in doubt; then go on."""
+        if self._stopping:
+            # The next try reconciles it; here nobody would any more.
+            return
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._doubtful.append((index, settled))
         if self._reconciler is None or self._reconciler.done():

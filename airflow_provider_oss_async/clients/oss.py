@@ -127,9 +127,9 @@ class OSSClient:
         request = AsyncProcessObjectRequest(bucket=bucket, key=key, process=process)
         try:
             # The SDK's own retries repeat a request whose answer was lost, and each repetition is a job.
-            result: Any = await asyncio.wait_for(
-                self.sdk.async_process_object(request, retry_max_attempts=1), timeout
-            )
+            # And not wait_for: in Python 3.11 it loses a cancellation that comes together with the answer.
+            async with asyncio.timeout(timeout):
+                result: Any = await self.sdk.async_process_object(request, retry_max_attempts=1)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -295,7 +295,8 @@ class OSSClient:
     async def _call(self, action: str, subject: str, request: Callable[[], Awaitable[Any]]) -> Any:
         credentials = await self._credentials()
         try:
-            return await asyncio.wait_for(request(), REQUEST_TIMEOUT)
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                return await request()
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -160,6 +160,28 @@ async def test_only_what_is_in_doubt_is_reconciled(stand: Any, monkeypatch: pyte
     assert set(Counter(job["source"] for job in stand.accepted()).values()) == {1}
 
 
+async def test_an_answer_that_is_lost_while_the_batch_stops(
+    stand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_many(stand, 1)
+    spec = specification(ObjectListing("in/"))
+    async with CuttingProxy(stand.service.endpoint, at("process", 1, "hold")) as proxy:
+        data = json.dumps(stand.connection({"imm_endpoint": proxy.url}, host=proxy.url))
+        monkeypatch.setenv("AIRFLOW_CONN_CUT", data)
+        async with OSSAsyncHook("cut").session() as services:
+            stopped = asyncio.create_task(runner(services, spec, timing=replace(QUICK, stop=0.05)).run())
+            await proxy.held.wait()
+            stopped.cancel()
+            await asyncio.sleep(0.2)
+            proxy.down.set()
+            proxy.release.set()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(stopped, 10)
+    summary = await run(spec)
+    assert (summary["succeeded"], summary["jobs"]) == (1, 1)
+    assert len(stand.accepted()) == 1
+
+
 async def test_a_frozen_writer_that_wakes_up_submits_nothing(
     stand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ import json
 import pickle
 import socket
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import pairwise
@@ -74,8 +74,11 @@ async def send(
 async def raw_server(answer: bytes, *, wait: float = 0.0) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Answer every connection's first request with these bytes, and hang up."""
     requests: list[bytes] = []
+    handling: set[asyncio.Task[None] | None] = set()
+    ended = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handling.add(asyncio.current_task())
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(
             int(line.partition(b":")[2])
@@ -83,9 +86,9 @@ async def raw_server(answer: bytes, *, wait: float = 0.0) -> AsyncIterator[tuple
             if line.lower().startswith(b"content-length")
         )
         requests.append(await reader.readexactly(length))
-        await asyncio.sleep(wait)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), wait)
         writer.write(answer)
-        await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
@@ -93,6 +96,8 @@ async def raw_server(answer: bytes, *, wait: float = 0.0) -> AsyncIterator[tuple
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
     finally:
         server.close()
+        ended.set()
+        await asyncio.gather(*(task for task in handling if task is not None), return_exceptions=True)
 
 
 def http(status: str, body: str, content_type: str = "application/json") -> bytes:

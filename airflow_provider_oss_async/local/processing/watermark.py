@@ -159,15 +159,16 @@ def _open(path: Path) -> Image.Image:
             "UnsupportedImage", f"The object is not a picture: expected {', '.join(_FORMATS)}"
         ) from None
     low, high = SIDES
-    if not (low <= picture.width <= high and low <= picture.height <= high):
-        raise JobFailed(
-            "InvalidArgument", f"The image's sides must have {low} to {high} px, not {picture.size}"
-        )
-    try:
-        picture.load()
-    except (OSError, SyntaxError) as error:
-        raise JobFailed("UnsupportedImage", f"The image is damaged: {error}") from error
-    return picture
+    with picture:
+        if not (low <= picture.width <= high and low <= picture.height <= high):
+            raise JobFailed(
+                "InvalidArgument", f"The image's sides must have {low} to {high} px, not {picture.size}"
+            )
+        try:
+            picture.load()
+        except (OSError, SyntaxError) as error:
+            raise JobFailed("UnsupportedImage", f"The image is damaged: {error}") from error
+        return picture
 
 
 def _blocks(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

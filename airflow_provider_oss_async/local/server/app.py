@@ -154,8 +154,7 @@ def create_app(cloud: Cloud) -> web.Application:
         await cloud.runner.start()
         yield
         await cloud.runner.stop()
-        cloud.table.close()
-        cloud.store.close()
+        cloud.close()
 
     async def close(app: web.Application) -> None:
         cloud.broker.close()

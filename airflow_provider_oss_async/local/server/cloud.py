@@ -97,14 +97,23 @@ class Cloud:
         )
         self.runner.engines.default_factory = lambda: Engine(engine_concurrency)
         self._projects = set(projects)
-        for name, project in (buckets or {}).items():
-            bucket = self.store.create_bucket(name, region, owner, project)
-            if bucket.imm_project != project:
-                self.store.change_bucket(name, imm_project=project)
-        for topic, queues in (topics or {}).items():
-            self.broker.create_topic(topic)
-            for queue in queues:
-                self.broker.subscribe(topic, queue)
+        try:
+            for name, project in (buckets or {}).items():
+                bucket = self.store.create_bucket(name, region, owner, project)
+                if bucket.imm_project != project:
+                    self.store.change_bucket(name, imm_project=project)
+            for topic, queues in (topics or {}).items():
+                self.broker.create_topic(topic)
+                for queue in queues:
+                    self.broker.subscribe(topic, queue)
+        except Exception:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close what is stored; :class:`.JobRunner` is stopped before."""
+        self.table.close()
+        self.store.close()
 
     def projects(self) -> set[str]:
         """Return the IMM projects that exist."""

@@ -124,6 +124,7 @@ class Store:
         try:
             fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._in_use.close()
             raise ValueError(f"another stand-in is using the data directory {root}") from None
         # Unfinished writes and uploads of an earlier server.
         for folder in (self._temporary, self._uploads_dir):

@@ -194,7 +194,7 @@ def circle(sources: dict[str, str]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("layer", ["clients", "jobs", "hooks", "operators"])
+@pytest.mark.parametrize("layer", ["batch", "clients", "hooks", "jobs", "local", "operators"])
 def test_no_circle_of_imports(layer: str) -> None:
     sources = {
         module_of(path): path.read_text()

@@ -21,7 +21,7 @@ LAYERS = (
     ("process",),
     ("clients",),
     ("jobs",),
-    ("batch",),
+    ("batch", "events"),
     ("hooks",),
     ("operators", "sensors", "triggers", "links", "queues", "lineage", "assets"),
     ("cli",),
@@ -38,7 +38,7 @@ BELOW: dict[str, set[str]] = {
 #: Tables that Airflow's own reading of the provider needs; they load neither Airflow nor anything heavy.
 TABLES = {f"{PACKAGE}.hooks.connection_fields", f"{PACKAGE}.hooks.config_options"}
 #: Layers that work without Airflow.
-WITHOUT_AIRFLOW = ("exceptions", "process", "clients", "jobs")
+WITHOUT_AIRFLOW = ("exceptions", "process", "clients", "jobs", "events")
 #: Cost hundreds of milliseconds each, which every parse of a DAG file would pay.
 HEAVY = ("alibabacloud_oss_v2", "alibabacloud_credentials", "aiohttp", "requests", "numpy")
 FACES = [

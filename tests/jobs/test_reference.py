@@ -23,6 +23,18 @@ def test_a_bare_id() -> None:
     assert found == OSSJob("MediaConvert-1", "MediaConvert", "", imm_project="p")
 
 
+@pytest.mark.parametrize("task_id", ["a", "Z-1", "zz.9", "0123"])
+def test_ids_of_any_form_are_taken(task_id: str) -> None:
+    assert read_job(task_id, task_type="MediaConvert", imm_project="p").task_id == task_id
+
+
+@pytest.mark.parametrize("task_type", ["MediaConvert", "OfficeConversion"])
+def test_a_type_that_the_id_contradicts_is_refused(task_type: str) -> None:
+    other = {"MediaConvert": "OfficeConversion", "OfficeConversion": "MediaConvert"}[task_type]
+    with pytest.raises(ProcessError, match=f"one of {other}, not of {task_type}"):
+        read_job(f"{other}-1", task_type=task_type, imm_project="p")
+
+
 def test_the_project_of_the_job_comes_first() -> None:
     assert read_job(JOB, imm_project="other").imm_project == "p"
     assert read_job(OSSJob("T", "MediaConvert", ""), imm_project="other").imm_project == "other"

@@ -1,6 +1,7 @@
-"""Completion messages: what IMM publishes to an SMQ topic when a task has ended.
+"""Messages of a queue: what is in them, whatever they are wrapped in.
 
-Documented for ``MediaConvert`` alone ("Asynchronous notification message format",
+Completion messages are what IMM publishes when a task has ended; documented for ``MediaConvert`` alone
+("Asynchronous notification message format",
 https://help.aliyun.com/zh/imm/developer-reference/asynchronous-notification-format). Whether the body is
 base64 is documented nowhere, and older samples have no envelope: whatever can be told apart is understood.
 A message is a hint, which anybody with the right to publish can write; ``GetTask`` is what decides.
@@ -13,8 +14,17 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_oss_async.clients.object_events import (
+    ObjectMessage,
+    clean_text,
+    read_object_message,
+    stable_id,
+)
+
 #: Of the wrappers a message may come in: subscription wrapper, envelope, content.
 _MAX_DEPTH = 4
+#: ``source`` of messages of IMM and of OSS.
+_IMM, _OSS = "acs.imm", "acs.oss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,8 @@ class CompletionMessage:
     :param code: failure code; empty if not given.
     :param message: failure message; empty if not given.
     :param outputs: ``oss://`` URIs of what was written, in the order of the message; empty if not listed.
+    :param source: ``oss://`` URI of the first source; empty if not given.
+    :param time: when the task ended, as given; empty if not given.
     """
 
     task_id: str
@@ -33,42 +45,65 @@ class CompletionMessage:
     code: str = ""
     message: str = ""
     outputs: tuple[str, ...] = ()
+    source: str = ""
+    time: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ended job as JSON natives, as it stands in a payload."""
+        return {
+            "task_id": self.task_id,
+            "state": self.status.lower(),
+            "code": self.code,
+            "message": self.message,
+            "task_type": self.task_type,
+            "source": self.source,
+            "outputs": list(self.outputs),
+            "time": self.time,
+            "id": stable_id(self.task_id, self.status.lower()),
+        }
 
 
-def parse_completion_message(body: bytes) -> CompletionMessage | None:
+def parse_message(body: bytes) -> CompletionMessage | ObjectMessage | None:
     """Read the body of a queue message.
 
-    Understood are the task's content alone, IMM's envelope around it (``content`` as an object or as text),
-    the JSON wrapper of an SMQ subscription around either, and base64 at each of these steps.
+    Understood are completion messages (the task's content alone, or IMM's envelope around it, ``content`` as
+    an object or as text) and object events (the list ``events``, one entry of it, or a CloudEvent of
+    EventBridge with either), the JSON wrapper of an SMQ subscription around each, and base64 at each of these
+    steps.
 
     :return: ``None`` if the message is somebody else's. Never raises.
     """
     value: Any = body
+    origin, kind, id = "", "", ""
     for _ in range(_MAX_DEPTH):
         data = value if isinstance(value, dict) else _decode(value)
         if data is None:
             return None
         if isinstance(data.get("TaskId"), str) and isinstance(data.get("Status"), str):
-            return _completion(data)
-        if data.get("source", "acs.imm") != "acs.imm":
+            return _completion(data) if origin != _OSS else None
+        origin = data.get("source", origin)
+        if origin not in ("", _IMM, _OSS):
             return None
-        value = data.get("content", data.get("Message"))
+        if origin != _IMM and ("events" in data or "oss" in data):
+            return read_object_message(data.get("events", [data]), kind=kind, id=id)
+        kind, id = clean_text(data.get("type")), clean_text(data.get("id"))
+        value = next((data[name] for name in ("content", "data", "Message") if name in data), None)
     return None
 
 
 def _completion(data: dict[str, Any]) -> CompletionMessage | None:
-    if not data["TaskId"] or not data["Status"]:
+    task_id, status = clean_text(data["TaskId"], 512), clean_text(data["Status"])
+    if not task_id or not status:
         return None
-    task_type, code, message = (
-        value if isinstance(value, str) else "" for value in map(data.get, ("TaskType", "Code", "Message"))
-    )
     return CompletionMessage(
-        task_id=data["TaskId"],
-        task_type=task_type,
-        status=data["Status"],
-        code=code,
-        message=message,
+        task_id=task_id,
+        task_type=clean_text(data.get("TaskType")),
+        status=status,
+        code=clean_text(data.get("Code")),
+        message=clean_text(data.get("Message"), 800),
         outputs=_uris(data.get("Targets")),
+        source=next(iter(_uris(data.get("Sources"))), ""),
+        time=clean_text(data.get("EndTime"), 64),
     )
 
 
@@ -81,7 +116,7 @@ def _uris(targets: Any) -> tuple[str, ...]:
         if isinstance(node, dict):
             uri = node.get("URI")
             if isinstance(uri, str) and uri.startswith("oss://"):
-                uris[uri] = None
+                uris[clean_text(uri, 2048)] = None
             pending.extend(reversed(node.values()))
         elif isinstance(node, list):
             pending.extend(reversed(node))

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
@@ -36,6 +36,9 @@ MAX_BATCH = 16
 #: Seconds that the service holds a request while the queue is empty.
 MAX_WAIT = 30
 
+#: Seconds for which a received message can be hidden from other receivers.
+MAX_VISIBILITY = 43_200
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -44,12 +47,16 @@ class Message:
     :param handle: what :meth:`SMQClient.delete` takes; good until the message comes back.
     :param body: as published.
     :param dequeue_count: how often the message has been received, this time included.
+    :param age: seconds since it was published; 0 where the answer does not say it.
+    :param visible_in: seconds after which it comes back; 0 where the answer does not say it.
     """
 
     id: str
     handle: str
     body: bytes
     dequeue_count: int
+    age: float = 0.0
+    visible_in: float = 0.0
 
 
 def sign(method: str, resource: str, headers: Mapping[str, str], credentials: Credentials) -> str:
@@ -67,7 +74,7 @@ def sign(method: str, resource: str, headers: Mapping[str, str], credentials: Cr
 
 
 class SMQClient:
-    """Receives and deletes messages of queues. No method retries.
+    """Receives, hides and deletes messages of queues. No method retries.
 
     What the methods raise:
 
@@ -117,7 +124,8 @@ class SMQClient:
         resource = f"{_messages(queue)}?numOfMessages={batch}&waitseconds={wait}"
         call, answer, root = await self._call("BatchReceiveMessage", queue, "GET", resource, wait=wait)
         if answer.ok and root.tag == "Messages":
-            messages = [_message(node) for node in root.iterfind("Message")]
+            now = _answered_at(answer)
+            messages = [_message(node, now) for node in root.iterfind("Message")]
             if not all(message.handle for message in messages):
                 raise call.unavailable("the answer holds a message without receipt handle", answer)
             return messages
@@ -150,6 +158,27 @@ class SMQClient:
                 raise _refusal(call, answer, root)
             stale += refused
         return stale
+
+    async def change_visibility(self, queue: str, handle: str, seconds: int) -> str | None:
+        """Set when a received message comes back, counted from now.
+
+        https://www.alibabacloud.com/help/doc-detail/35142.htm
+
+        :param handle: of the message.
+        :param seconds: 1 to 43,200.
+        :return: the new handle, which takes the place of the old one; ``None`` where the old one was not good
+            any more, because the message has come back or is gone.
+        """
+        seconds = min(max(1, seconds), MAX_VISIBILITY)
+        query = f"ReceiptHandle={quote(handle, safe='-_.~=')}&VisibilityTimeout={seconds}"
+        call, answer, root = await self._call(
+            "ChangeMessageVisibility", queue, "PUT", f"{_messages(queue)}?{query}"
+        )
+        if answer.ok and (renewed := root.findtext("ReceiptHandle")):
+            return renewed
+        if root.findtext("Code") in ("ReceiptHandleError", "MessageNotExist"):
+            return None
+        raise _refusal(call, answer, root)
 
     async def _call(
         self, action: str, queue: str, method: str, resource: str, *, body: bytes | None = None, wait: int = 0
@@ -208,13 +237,29 @@ def _messages(queue: str) -> str:
     return f"/queues/{quote(queue, safe='-_.~')}/messages"
 
 
-def _message(node: Element) -> Message:
+def _answered_at(answer: Answer) -> float:
+    """Return the service's clock, in epoch seconds; 0 where the answer does not say it."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _message(node: Element, now: float) -> Message:
     count = node.findtext("DequeueCount", "")
+
+    def seconds(name: str) -> float:
+        text = node.findtext(name, "")
+        return int(text) / 1000 if text.isdecimal() and len(text) < 16 else 0.0
+
+    published, visible = seconds("EnqueueTime"), seconds("NextVisibleTime")
     return Message(
         id=node.findtext("MessageId", ""),
         handle=node.findtext("ReceiptHandle", ""),
         body=node.findtext("MessageBody", "").encode(),
         dequeue_count=int(count) if count.isdecimal() and len(count) < 10 else 1,
+        age=max(0.0, now - published) if now and published else 0.0,
+        visible_in=max(0.0, visible - now) if now and visible else 0.0,
     )
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
-from airflow_provider_oss_async.clients.messages import parse_completion_message
+from airflow_provider_oss_async.clients.messages import CompletionMessage, parse_message
 from airflow_provider_oss_async.clients.retry import Backoff, warn_rate_limited
 from airflow_provider_oss_async.clients.smq import MAX_BATCH
 
@@ -132,8 +132,8 @@ class _Receiver:
 
     def _take(self, message: Message) -> Literal["taken", "left", "stale"]:
         """Notify the subscribers of a message; return what has become of it."""
-        completion = parse_completion_message(message.body)
-        if completion is None:
+        completion = parse_message(message.body)
+        if not isinstance(completion, CompletionMessage):
             if not self.foreign:
                 log.warning(
                     "Message %s in the SMQ queue %s is no completion message of IMM; it and others like it "

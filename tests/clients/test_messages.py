@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_oss_async.clients.messages import CompletionMessage, parse_completion_message
+from airflow_provider_oss_async.clients.messages import CompletionMessage, parse_message
 
 CONTENT = {
     "ProjectName": "media",
@@ -19,10 +19,18 @@ CONTENT = {
     "Status": "Succeeded",
     "Code": "",
     "Message": "",
+    "EndTime": "2026-01-02T03:04:05Z",
     "Sources": [{"URI": "oss://in/a.mov"}],
     "Targets": [{"URI": "oss://out/影片.mp4"}],
 }
-EXPECTED = CompletionMessage("MediaConvert-1", "MediaConvert", "Succeeded", outputs=("oss://out/影片.mp4",))
+EXPECTED = CompletionMessage(
+    "MediaConvert-1",
+    "MediaConvert",
+    "Succeeded",
+    outputs=("oss://out/影片.mp4",),
+    source="oss://in/a.mov",
+    time="2026-01-02T03:04:05Z",
+)
 
 
 def envelope(content: object) -> dict[str, object]:
@@ -68,13 +76,19 @@ def test_every_form_says_the_same(form: Any, wrapped: str, coding: str) -> None:
         "unpadded url-safe": lambda: base64.urlsafe_b64encode(body).rstrip(b"="),
         "lines": lambda: base64.encodebytes(body),
     }[coding]()
-    assert parse_completion_message(body) == EXPECTED
+    assert parse_message(body) == EXPECTED
 
 
 def test_failure() -> None:
     failed = {**CONTENT, "Status": "Failed", "Code": "InvalidMedia", "Message": "no video", "Targets": []}
-    assert parse_completion_message(packed(envelope(json.dumps(failed)))) == CompletionMessage(
-        "MediaConvert-1", "MediaConvert", "Failed", "InvalidMedia", "no video"
+    assert parse_message(packed(envelope(json.dumps(failed)))) == CompletionMessage(
+        "MediaConvert-1",
+        "MediaConvert",
+        "Failed",
+        "InvalidMedia",
+        "no video",
+        source="oss://in/a.mov",
+        time="2026-01-02T03:04:05Z",
     )
 
 
@@ -94,8 +108,8 @@ def test_outputs_of_every_kind_in_order() -> None:
         {"URI": 3},
         "odd",
     ]
-    completion = parse_completion_message(packed({**CONTENT, "Targets": targets}))
-    assert completion is not None
+    completion = parse_message(packed({**CONTENT, "Targets": targets}))
+    assert isinstance(completion, CompletionMessage)
     assert completion.outputs == (
         "oss://out/1.jpg",
         "oss://out/2.jpg",
@@ -106,10 +120,34 @@ def test_outputs_of_every_kind_in_order() -> None:
     )
 
 
+def test_an_ended_job_as_it_stands_in_a_payload() -> None:
+    completion = parse_message(packed(envelope(CONTENT)))
+    assert isinstance(completion, CompletionMessage)
+    again = parse_message(packed(wrapper(json.dumps(CONTENT))))
+    assert completion == again
+    assert completion.to_dict() == {
+        "task_id": "MediaConvert-1",
+        "state": "succeeded",
+        "code": "",
+        "message": "",
+        "task_type": "MediaConvert",
+        "source": "oss://in/a.mov",
+        "outputs": ["oss://out/影片.mp4"],
+        "time": "2026-01-02T03:04:05Z",
+        "id": completion.to_dict()["id"],
+    }
+
+
+def test_texts_can_be_stored_anywhere() -> None:
+    odd = {**CONTENT, "Code": "a\x00b", "Message": "\ud800" + "x" * 10_000}
+    completion = parse_message(json.dumps(odd).encode())
+    assert isinstance(completion, CompletionMessage)
+    assert completion.code == "a b"
+    assert len(completion.message.encode()) == 800
+
+
 def test_fields_that_are_not_text_are_left_out() -> None:
-    completion = parse_completion_message(
-        packed({"TaskId": "t", "Status": "Failed", "Code": 7, "Message": None})
-    )
+    completion = parse_message(packed({"TaskId": "t", "Status": "Failed", "Code": 7, "Message": None}))
     assert completion == CompletionMessage("t", "", "Failed")
 
 
@@ -133,6 +171,13 @@ def test_fields_that_are_not_text_are_left_out() -> None:
         packed(envelope([CONTENT])),
         packed(wrapper("hello")),
         packed({"events": [{"eventName": "ObjectCreated:PutObject"}]}),
+        packed({"events": {}}),
+        packed({"events": []}),
+        packed({"events": ["text", None, {"oss": []}, {"oss": {"bucket": {}, "object": {}}}]}),
+        packed({"oss": {"bucket": {"name": "media"}, "object": {"key": "a"}}}),
+        packed({**envelope({"events": []}), "source": "acs.oss"}),
+        packed({"source": ["acs.oss"], "content": {"TaskId": "t", "Status": "Failed"}}),
+        packed({"source": "acs.ecs", "specversion": "1.0", "data": {"events": []}}),
         b"<Notification><Message>x</Message></Notification>",
         b"[" * 200_000,
         b'{"content":' * 100_000,
@@ -140,37 +185,37 @@ def test_fields_that_are_not_text_are_left_out() -> None:
     ],
 )
 def test_foreign_messages(body: Any) -> None:
-    assert parse_completion_message(body) is None
+    assert parse_message(body) is None
 
 
 def test_wrappers_in_wrappers_come_to_an_end() -> None:
     value: object = CONTENT
     for _ in range(5):
         value = envelope(value)
-    assert parse_completion_message(packed(value)) is None
+    assert parse_message(packed(value)) is None
 
 
 @given(st.binary())
 def test_bytes_never_raise(body: Any) -> None:
-    parse_completion_message(body)
+    parse_message(body)
 
 
+NAMES = [
+    *["TaskId", "Status", "Code", "Message", "content", "source", "Targets", "URI", "Image"],
+    *["events", "oss", "bucket", "object", "name", "key", "eventName", "size", "data"],
+]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner)
-        | st.dictionaries(
-            st.sampled_from(
-                ["TaskId", "Status", "Code", "Message", "content", "source", "Targets", "URI", "Image"]
-            ),
-            inner,
-        )
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just("media"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(NAMES), inner),
 )
 
 
 @given(JSON, st.booleans())
 def test_json_never_raises(value: Any, encoded: bool) -> None:
     body = json.dumps(value).encode()
-    completion = parse_completion_message(base64.b64encode(body) if encoded else body)
-    assert completion is None or (completion.task_id and completion.status)
+    content = parse_message(base64.b64encode(body) if encoded else body)
+    if isinstance(content, CompletionMessage):
+        assert content.task_id
+        assert content.status
+    elif content is not None:
+        assert content.events or content.unusable

@@ -4,6 +4,7 @@ import asyncio
 import email.utils
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -167,11 +168,41 @@ class TestSigning:
 class TestReceive:
     async def test_messages(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, messages('{"a": "<影片> & more"}', ""))
-        assert await client(session, wire).receive("done") == [
+        received = await client(session, wire).receive("done")
+        assert [replace(message, age=0.0, visible_in=0.0) for message in received] == [
             Message("M-1", "H-1", '{"a": "<影片> & more"}'.encode(), 1),
             Message("M-2", "H-2", b"", 2),
         ]
         assert wire.requests[0].target == "/queues/done/messages?numOfMessages=16&waitseconds=30"
+
+    @pytest.mark.parametrize(
+        ("date", "published", "visible", "expected"),
+        [
+            # The clock of the service, not that of this machine.
+            ("Fri, 02 Jan 2026 03:04:05 GMT", "1767323035000", "1767323075500", (10.0, 30.5)),
+            ("Fri, 02 Jan 2026 03:04:05 GMT", "1767323099000", "1767323000000", (0.0, 0.0)),
+            ("yesterday", "1767323035000", "1767323075500", (0.0, 0.0)),
+            ("Fri, 02 Jan 2026 03:04:05 GMT", "9" * 40, "-5", (0.0, 0.0)),
+        ],
+    )
+    async def test_times(
+        self,
+        session: aiohttp.ClientSession,
+        wire: Wire,
+        date: str,
+        published: str,
+        visible: str,
+        expected: tuple[float, float],
+    ) -> None:
+        wire.answer(
+            200,
+            "<Messages><Message><MessageId>M</MessageId><ReceiptHandle>H</ReceiptHandle><MessageBody/>"
+            f"<EnqueueTime>{published}</EnqueueTime><NextVisibleTime>{visible}</NextVisibleTime>"
+            "</Message></Messages>",
+            Date=date,
+        )
+        (received,) = await client(session, wire).receive("done")
+        assert (received.age, received.visible_in) == expected
 
     async def test_empty_queue(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(404, NOTHING)
@@ -269,6 +300,56 @@ class TestDelete:
         wire.answer(404, error_body("QueueNotExist"))
         with pytest.raises(OSSServiceError, match=r"queue done .* Check queue and topic"):
             await client(session, wire).delete("done", ["H-1"])
+
+
+class TestChangeVisibility:
+    @SIGNERS
+    async def test_as_the_official_client_does(
+        self, session: aiohttp.ClientSession, wire: Wire, credentials: Credentials
+    ) -> None:
+        answer = (
+            '<ChangeVisibility xmlns="http://mns.aliyuncs.com/doc/v1/"><ReceiptHandle>H-2</ReceiptHandle>'
+            "<NextVisibleTime>1767323075500</NextVisibleTime></ChangeVisibility>"
+        )
+        wire.answer(200, answer)
+        wire.answer(200, answer)
+        keys = (credentials.access_key_id, credentials.access_key_secret, credentials.security_token or "")
+        handle = "1-ODU4OTkzNDU5My0xNDM1MTk3NjAwLTItNg=="
+
+        def official() -> str:
+            queue = Account(f"http://{wire.host}", *keys).get_queue("done")
+            return str(queue.change_message_visibility(handle, 60).receipt_handle)
+
+        theirs = await asyncio.to_thread(official)
+        assert (
+            await client(session, wire, credentials).change_visibility("done", handle, 60) == theirs == "H-2"
+        )
+        their, our = wire.requests
+        assert (our.method, our.target) == (their.method, their.target)
+        assert_signed_as_the_sdk_would(our, credentials)
+
+    @pytest.mark.parametrize(("seconds", "sent"), [(0, 1), (-5, 1), (10**6, 43_200)])
+    async def test_range(self, session: aiohttp.ClientSession, wire: Wire, seconds: int, sent: int) -> None:
+        wire.answer(200, "<ChangeVisibility><ReceiptHandle>H-2</ReceiptHandle></ChangeVisibility>")
+        assert await client(session, wire).change_visibility("done", "a b&c", seconds) == "H-2"
+        assert wire.requests[0].query == {"ReceiptHandle": ["a b&c"], "VisibilityTimeout": [str(sent)]}
+
+    @pytest.mark.parametrize(("status", "code"), [(400, "ReceiptHandleError"), (404, "MessageNotExist")])
+    async def test_stale_handle(
+        self, session: aiohttp.ClientSession, wire: Wire, status: int, code: str
+    ) -> None:
+        wire.answer(status, error_body(code))
+        assert await client(session, wire).change_visibility("done", "H-1", 60) is None
+
+    async def test_refused(self, session: aiohttp.ClientSession, wire: Wire) -> None:
+        wire.answer(403, error_body("AccessDenied"))
+        with pytest.raises(OSSServiceError, match="Grant mns:ChangeMessageVisibility"):
+            await client(session, wire).change_visibility("done", "H-1", 60)
+
+    async def test_success_that_is_none(self, session: aiohttp.ClientSession, wire: Wire) -> None:
+        wire.answer(200, "<ChangeVisibility/>")
+        with pytest.raises(OSSUnavailableError):
+            await client(session, wire).change_visibility("done", "H-1", 60)
 
 
 class TestRefusals:

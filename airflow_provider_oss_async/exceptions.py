@@ -31,6 +31,9 @@ class OSSAsyncError(Exception):
     :param ec: the OSS error detail code (str), such as ``"0015-00000101"``
         (https://www.alibabacloud.com/help/en/oss/user-guide/error-response-2326715).
     :param retry_after: seconds (float) the service asks to wait, ``None`` if it did not.
+    :param access_denied: what the service says of a missing right (dict), with its own names: ``AuthAction``
+        (such as ``"oss:PutObject"``), ``NoPermissionType`` (``"ImplicitDeny"`` or ``"ExplicitDeny"``),
+        ``PolicyType`` and ``EncodedDiagnosticMessage``, which ``ram:DecodeDiagnosticMessage`` explains.
     """
 
     #: Class name to class, to build an error again from :meth:`to_dict`.
@@ -56,6 +59,7 @@ class OSSAsyncError(Exception):
         status: int | None = None,
         ec: str = "",
         retry_after: float | None = None,
+        access_denied: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -71,6 +75,7 @@ class OSSAsyncError(Exception):
         self.status = status
         self.ec = ec
         self.retry_after = retry_after
+        self.access_denied = dict(access_denied or {})
 
     @property
     def fields(self) -> dict[str, Any]:

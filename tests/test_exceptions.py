@@ -28,6 +28,7 @@ FIELDS: dict[str, Any] = {
     "status": 403,
     "ec": "0015-00000101",
     "retry_after": 2.5,
+    "access_denied": {"AuthAction": "imm:GetTask"},
 }
 
 

@@ -9,9 +9,10 @@ not documented, so there the words of the message decide, and a code that is not
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from airflow_provider_oss_async.clients.access_denied import denial_of_sdk
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
     OSSServiceError,
@@ -21,6 +22,8 @@ from airflow_provider_oss_async.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_oss_async.clients.credentials import Credentials
 
 #: Characters of a foreign text (a message of the service, a network error) that go into an exception.
@@ -203,6 +206,7 @@ def diagnose(
     action: str = "",
     status: int | None = None,
     key_id: str = "",
+    denied: Mapping[str, str] | None = None,
 ) -> Diagnosis:
     """Return what an error means.
 
@@ -212,7 +216,9 @@ def diagnose(
     :param action: the API action, for the right that is missing.
     :param status: HTTP status, where the code says nothing.
     :param key_id: AccessKey ID of the caller.
+    :param denied: the service's own detail of a missing right, see :class:`.OSSAsyncError`.
     """
+    needed = (denied or {}).get("AuthAction") or rights_of(service, action)
     detail = detail[:QUOTE_LIMIT]
     for row in TABLE:
         if service not in row.services or not re.match(row.code, code, re.IGNORECASE):
@@ -224,19 +230,29 @@ def diagnose(
         advice = row.advice
         if "{key_id}" in advice and not key_id:
             advice = advice.replace(" (AccessKey ID {key_id})", "")
-        return Diagnosis(row.kind, advice.format(action=rights_of(service, action), key_id=key_id))
+        advice = advice.format(action=needed, key_id=key_id)
+        if row.kind == "rights" and (denied or {}).get("NoPermissionType") == "ExplicitDeny":
+            advice = f"Take {needed} out of the policy that denies it explicitly. {advice}"
+        return Diagnosis(row.kind, advice)
     kind = _BY_STATUS.get(status or 0, "outage" if (status or 0) >= 500 else "")
     advice = ""
     if kind == "rights":
         caller = f"the caller (AccessKey ID {key_id})" if key_id else "the caller"
-        advice = f"Grant {rights_of(service, action)} to {caller}."
+        advice = f"Grant {needed} to {caller}."
     # A code that is not in the table may mean anything, whatever the status: nothing is decided by it.
     return Diagnosis("" if code and kind in FINAL_KINDS else kind, advice)
 
 
 def diagnosis_of(error: OSSServiceError) -> Diagnosis:
     """Return what an error of a service means; see :func:`diagnose`."""
-    return diagnose(error.service, error.code, error.detail, action=error.action, status=error.status)
+    return diagnose(
+        error.service,
+        error.code,
+        error.detail,
+        action=error.action,
+        status=error.status,
+        denied=error.access_denied,
+    )
 
 
 #: Kinds of things IMM may not find.
@@ -299,6 +315,7 @@ class Failure:
     :param authentic: whether the answer carries the marks of the service. Others come from a gateway or proxy
         in between, and say nothing of what the service has done.
     :param never_sent: whether it is certain that nothing of the request left this machine.
+    :param denied: the service's detail of a missing right, see :class:`.OSSAsyncError`.
     """
 
     service: str
@@ -310,6 +327,7 @@ class Failure:
     retry_after: float | None = None
     authentic: bool = False
     never_sent: bool = False
+    denied: Mapping[str, str] = field(default_factory=dict)
 
     def safe(self, credentials: Credentials | None) -> Failure:
         """Return the failure with texts that may be shown."""
@@ -319,6 +337,10 @@ class Failure:
             detail=redact(self.detail, credentials),
             request_id=redact(self.request_id, credentials)[:ID_LIMIT],
             ec=redact(self.ec, credentials)[:ID_LIMIT],
+            denied={
+                name: credentials.redact(value) if credentials is not None else value
+                for name, value in self.denied.items()
+            },
         )
 
     def facts(self) -> dict[str, object]:
@@ -346,7 +368,13 @@ def service_error(
     kind: type[OSSServiceError] = OSSServiceError
     if failure.authentic or failure.retry_after is not None or failure.status == 429:
         diagnosis = diagnose(
-            failure.service, failure.code, failure.detail, action=action, status=failure.status, key_id=key_id
+            failure.service,
+            failure.code,
+            failure.detail,
+            action=action,
+            status=failure.status,
+            key_id=key_id,
+            denied=failure.denied,
         )
         if failure.status == 429 or failure.retry_after is not None or diagnosis.kind == "throttled":
             kind, diagnosis = OSSThrottledError, Diagnosis("throttled", _SLOW_DOWN)
@@ -369,6 +397,7 @@ def service_error(
         request_id=failure.request_id,
         ec=failure.ec,
         retry_after=failure.retry_after,
+        access_denied=failure.denied if failure.authentic else None,
     )
 
 
@@ -414,6 +443,7 @@ def sdk_failure(error: BaseException) -> Failure:
             authentic=marked,
             # A proxy that wants a password has not passed the request on.
             never_sent=status == 407 and not marked,
+            denied=denial_of_sdk(cause),
         )
     if isinstance(cause, TimeoutError) and not str(cause):
         detail = "no answer in time"

@@ -175,11 +175,20 @@ class Call:
         """Return the error for an answer that did not come, or is not the service's."""
         return self._error(Failure(self.service, status=answer.status if answer else None, detail=reason))
 
-    def error(self, answer: Answer, *, code: str, detail: str, request_id: str) -> OSSServiceError:
+    def error(
+        self,
+        answer: Answer,
+        *,
+        code: str,
+        detail: str,
+        request_id: str,
+        denied: Mapping[str, str] | None = None,
+    ) -> OSSServiceError:
         """Return the error that an answer other than 2xx stands for.
 
         :param code: the service's error code; empty if the body was not the service's.
         :param detail: the service's message.
+        :param denied: the service's detail of a missing right.
         """
         return self._error(
             Failure(
@@ -190,6 +199,7 @@ class Call:
                 request_id=request_id,
                 retry_after=answer.retry_after,
                 authentic=bool(code) and not 200 <= answer.status < 400,
+                denied=denied or {},
             )
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 from uuid import uuid4
 
+from airflow_provider_oss_async.clients.access_denied import denial_of_json
 from airflow_provider_oss_async.clients.errors import ID_LIMIT, redact
 from airflow_provider_oss_async.clients.http import Answer, Call, Endpoint
 
@@ -280,6 +281,7 @@ def _refusal(call: Call, answer: Answer, data: dict[str, Any]) -> OSSServiceErro
         code=_text(data, "Code"),
         detail=_text(data, "Message"),
         request_id=_text(data, "RequestId") or answer.headers.get("x-acs-request-id", ""),
+        denied=denial_of_json(data),
     )
 
 

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
-from xml.parsers import expat
 from xml.sax.saxutils import escape
 
+from airflow_provider_oss_async.clients.access_denied import denial_of_xml
 from airflow_provider_oss_async.clients.http import Answer, Call, Endpoint
+from airflow_provider_oss_async.clients.markup import parse_xml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from xml.etree.ElementTree import Element
 
     import aiohttp
 
@@ -210,29 +211,6 @@ class SMQClient:
         return call, answer, parse_xml(answer.body)
 
 
-def parse_xml(data: bytes) -> Element:
-    """Return the root; a nameless element if the data is not XML or holds a document type declaration.
-
-    SMQ never sends one, and everything that makes XML dangerous (entities that grow or fetch) begins with it.
-    """
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, ParseError, ValueError, LookupError):  # the latter two: strange encodings
-        return Element("")
-    return builder.close()
-
-
-def _refuse_doctype(*_: object) -> None:
-    raise ParseError("a document type declaration")
-
-
 def _messages(queue: str) -> str:
     return f"/queues/{quote(queue, safe='-_.~')}/messages"
 
@@ -271,4 +249,5 @@ def _refusal(call: Call, answer: Answer, root: Element) -> OSSServiceError:
         code=root.findtext("Code", ""),
         detail=root.findtext("Message", ""),
         request_id=root.findtext("RequestId", "") or answer.headers.get("x-mns-request-id", ""),
+        denied=denial_of_xml(answer.body),
     )

@@ -277,7 +277,14 @@ def _submit_error(failure: Failure, request: JobRequest) -> OSSSubmitError:
         reason = f"OSS could not be reached, and nothing was submitted: {failure.detail}"
     elif failure.authentic and failure.status is not None and 300 <= failure.status < 500:
         kind = OSSSubmitRefusedError
-        diagnosis = diagnose("OSS", failure.code, failure.detail, action=_ACTION, status=failure.status)
+        diagnosis = diagnose(
+            "OSS",
+            failure.code,
+            failure.detail,
+            action=_ACTION,
+            status=failure.status,
+            denied=failure.denied,
+        )
         reason = f"OSS refused {what}: {failure.detail or failure.code or 'no message'}"
     else:
         kind = OSSSubmitUncertainError
@@ -298,6 +305,7 @@ def _submit_error(failure: Failure, request: JobRequest) -> OSSSubmitError:
         request_id=failure.request_id,
         ec=failure.ec,
         retry_after=failure.retry_after,
+        access_denied=failure.denied if failure.authentic else None,
         source=str(request.source),
         target=request.target,
     )

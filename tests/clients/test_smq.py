@@ -16,7 +16,8 @@ from mns.auth import StaticCredentialsProvider
 from mns.mns_client import MNSClient
 
 from airflow_provider_oss_async.clients.credentials import Credentials
-from airflow_provider_oss_async.clients.smq import Message, SMQClient, parse_xml, sign
+from airflow_provider_oss_async.clients.markup import parse_xml
+from airflow_provider_oss_async.clients.smq import Message, SMQClient, sign
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSServiceError,
@@ -416,30 +417,6 @@ class TestRefusals:
         with pytest.raises(OSSServiceError) as caught:
             await client(session, wire).receive("done")
         assert caught.value.request_id == "R-header"
-
-
-class TestXML:
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "<!DOCTYPE a><a/>",
-            '<!DOCTYPE a SYSTEM "http://127.0.0.1:1/"><a/>',
-            '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x;</a>',
-            '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
-            '<?xml version="1.0" encoding="no-such"?><a/>',
-            '<?xml version="1.0" encoding="big5"?><a/>',
-            "<a>&x;</a>",
-            "<a></b>",
-            "<a/><b/>",
-        ],
-    )
-    @pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
-    def test_refused(self, text: Any, coding: str) -> None:
-        assert parse_xml(text.encode(coding)).tag == ""
-
-    @given(st.binary())
-    def test_bytes_never_raise(self, data: bytes) -> None:
-        parse_xml(data)
 
 
 @pytest.mark.parametrize(

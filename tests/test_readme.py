@@ -116,7 +116,7 @@ def arguments() -> frozenset[str]:
     found |= {name for kind in (OSSAsyncHook, LocalService) for name in vars(kind)}
     methods = [method for name, method in vars(OSSAsyncHook).items() if inspect.isfunction(method)]
     found |= {name for method in methods for name in inspect.signature(method).parameters}
-    found |= set(faults.REQUEST_KINDS + faults.JOB_KINDS) | EXTRA_FIELDS
+    found |= set(faults.KINDS) | EXTRA_FIELDS
     found |= {name for kind in exceptions().values() for name in inspect.signature(kind).parameters}
     found |= set(get_provider_info()["config"]["oss_async"]["options"])
     return frozenset(found | credential_sources() | {"oss_async", "oss_console_link", "finished_at"})

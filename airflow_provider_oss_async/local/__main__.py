@@ -71,6 +71,14 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="TOPIC:QUEUE",
         help="SMQ topic with a queue; repeatable",
     )
+    parser.add_argument("--queue", action="append", default=[], metavar="NAME", help="SMQ queue; repeatable")
+    parser.add_argument(
+        "--event-rule",
+        action="append",
+        default=[],
+        metavar="NAME:JSON",
+        help="event notification rule of a bucket; repeatable",
+    )
     parser.add_argument(
         "--key",
         action="append",
@@ -140,12 +148,15 @@ def _serve(options: argparse.Namespace) -> int:
     topics: dict[str, list[str]] = {}
     for topic, queue in (_pair(text, "--topic") for text in options.topic):
         topics.setdefault(topic, []).append(queue)
+    rules = [_pair(text, "--event-rule") for text in options.event_rule]
     cloud = Cloud(
         options.data_dir,
         region=options.region,
         keys=[DEFAULT_KEY, *(_key(text) for text in options.key)],
         buckets=dict.fromkeys(options.bucket or ["media"], options.project or None),
         topics=topics,
+        queues={name: {} for name in options.queue},
+        event_rules={name: json.loads(rule) for name, rule in rules},
         workers=options.workers,
         job_seconds=(float(low), float(high or low)),
         engine_concurrency=options.engine_concurrency,

@@ -12,7 +12,7 @@ import airflow_provider_oss_async.local as package
 from airflow_provider_oss_async.local.__main__ import main
 from airflow_provider_oss_async.local.server.app import LocalService
 from airflow_provider_oss_async.local.server.cloud import Cloud
-from airflow_provider_oss_async.local.server.faults import JOB_KINDS, REQUEST_KINDS
+from airflow_provider_oss_async.local.server.faults import KINDS
 from airflow_provider_oss_async.local.server.imm_service import IMMService
 from airflow_provider_oss_async.local.server.oss_service import OPERATIONS
 from airflow_provider_oss_async.local.server.process_request import BUILT_IN_STYLES
@@ -29,7 +29,7 @@ def first_cells(text: str) -> list[str]:
 
 
 def test_faults() -> None:
-    assert first_cells(section("Faults")) == ["kind", *REQUEST_KINDS, *JOB_KINDS]
+    assert first_cells(section("Faults")) == ["kind", *KINDS]
 
 
 def test_options() -> None:

@@ -3,14 +3,18 @@
 ======================================  =====================================================================
 request                                 effect
 ======================================  =====================================================================
-``GET /_local/state``                   numbers of requests and errors by action, of jobs by status, faults;
-                                        with ``?jobs=1`` also ``job_list``, every job with its source, target,
-                                        process, status, outputs and ids
+``GET /_local/state``                   numbers of requests and errors by action, of jobs by status, of
+                                        messages by queue, faults; with ``?jobs=1`` also ``job_list``, every
+                                        job with its source, target, process, status, outputs and ids
 ``GET, POST, DELETE /_local/faults``    show the faults; add one or a list of them; clear all
 ``PUT /_local/buckets/NAME``            create or change a bucket: ``imm_project``, ``region``, ``styles``
 ``PUT /_local/projects/NAME``           create or change an IMM project: ``engine_concurrency``
 ``PUT /_local/settings``                change ``queue_seconds``, ``list_delay``
 ``PUT /_local/topics/NAME``             create an SMQ topic with ``queues`` (list) and ``format``
+``PUT /_local/queues/NAME``             create or change an SMQ queue: ``visibility``, ``retention`` (seconds)
+``GET /_local/event-rules``             show the event notification rules
+``PUT /_local/event-rules/NAME``        create a rule, as :class:`.EventRule` describes it
+``DELETE /_local/event-rules/NAME``     delete a rule; it cannot be changed
 ``PUT /_local/keys/ID``                 accept a key: ``secret``, ``token``, ``expires_in`` (seconds)
 ======================================  =====================================================================
 """
@@ -24,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from airflow_provider_oss_async.local.server.faults import Fault
+from airflow_provider_oss_async.local.server.object_events import EventRule
 from airflow_provider_oss_async.local.server.signatures import AccessKey
 
 if TYPE_CHECKING:
@@ -60,6 +65,11 @@ class Admin:
                 return web.json_response(self._state(with_jobs="jobs" in request.query))
             if kind == "faults":
                 return self._change_faults(request.method, data)
+            if (request.method, kind) == ("GET", "event-rules"):
+                return web.json_response(self._cloud.object_events.describe())
+            if (request.method, kind) == ("DELETE", "event-rules"):
+                self._cloud.object_events.remove(name)
+                return web.json_response({})
             if request.method == "PUT" and self._put(kind, name, _object(data)):
                 return web.json_response({})
         except web.HTTPRequestEntityTooLarge:
@@ -74,6 +84,7 @@ class Admin:
             "requests": dict(self._requests),
             "errors": dict(self._errors),
             "jobs": dict(Counter(job.status for job in jobs)),
+            "queues": {name: queue.count() for name, queue in self._cloud.broker.queues.items()},
             "faults": self._cloud.faults.describe(),
         }
         if with_jobs:
@@ -113,6 +124,11 @@ class Admin:
             cloud.broker.create_topic(name)
             for queue in data.get("queues", []):
                 cloud.broker.subscribe(name, queue, data.get("format", "SIMPLIFIED"))
+        elif kind == "queues" and name:
+            _check(data, visibility=_is_seconds, retention=_is_seconds)
+            cloud.broker.create_queue(name, **data)
+        elif kind == "event-rules" and name:
+            cloud.object_events.add(EventRule.read(name, data))
         elif kind == "keys" and name:
             _check(data, secret=_is_text, token=_is_text_or_none, expires_in=_is_number_or_none)
             if "secret" not in data:

@@ -262,14 +262,16 @@ class LocalService:
         return f"oss-async://{login}@{quote(data['host'], '')}/{data.get('schema', '')}?{extra}"
 
     def put(self, key: str, body: bytes, bucket: str = "media") -> None:
-        """Store an object, without a request.
+        """Store an object, without a request. While the server runs, the event ``PutObject`` is raised.
 
         :param bucket: an existing bucket.
         :raises KeyError: there is no such bucket.
         """
         path = self.cloud.store.temporary()
         path.write_bytes(body)
-        self.cloud.store.save(bucket, key, path)
+        stored = self.cloud.store.save(bucket, key, path)
+        if self._thread.is_alive():
+            self._call(self.cloud.raise_event, bucket, stored)
 
     def get(self, key: str, bucket: str = "media") -> bytes:
         """Return the bytes of an object, without a request.
@@ -326,7 +328,8 @@ class LocalService:
 def connection_json(cloud: Cloud) -> str:
     """Return an Airflow connection to a running stand-in.
 
-    The first bucket is the default one; where there is a topic, the first one is named with its first queue.
+    The first bucket is the default one; where there is a topic, the first one is named with its first queue,
+    otherwise the first queue.
     """
     buckets = [bucket for bucket in cloud.store.buckets() if bucket.imm_project] or cloud.store.buckets()
     data: dict[str, Any] = {
@@ -342,6 +345,8 @@ def connection_json(cloud: Cloud) -> str:
     for topic, subscriptions in list(cloud.broker.topics.items())[:1]:
         data["extra"]["smq_topic"] = topic
         data["extra"]["smq_queue"] = next(iter(subscriptions), "")
+    if not cloud.broker.topics and cloud.broker.queues:
+        data["extra"]["smq_queue"] = next(iter(cloud.broker.queues))
     return json.dumps(data)
 
 

@@ -17,6 +17,8 @@ from airflow_provider_oss_async.local.server.markup import to_xml
 
 NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
 FORMATS = ("XML", "JSON", "SIMPLIFIED")
+#: Least and greatest value of the options of a queue, in seconds.
+QUEUE_OPTIONS = {"visibility": (1, 43_200), "retention": (60, 604_800)}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,119}")
 
 
@@ -58,6 +60,11 @@ class Queue:
         """Add a message and wake the waiting receivers."""
         self._ready.append(message)
         self.arrived.set()
+
+    def count(self) -> dict[str, int]:
+        """Return how many messages can be received, and how many are hidden after a receipt."""
+        self._make_visible()
+        return {"visible": len(self._ready), "hidden": len(self._by_handle)}
 
     async def receive(self, count: int, wait: float, closing: asyncio.Event) -> list[Message]:
         """Receive up to ``count`` messages; wait for the first one.
@@ -159,6 +166,21 @@ class Broker:
             raise ValueError(f"a topic is named with letters, digits and hyphens, not {topic!r}")
         self.topics.setdefault(topic, {})
 
+    def create_queue(self, name: str, **options: float) -> None:
+        """Create a queue, or change the options of the existing one.
+
+        :param options: ``visibility`` and ``retention``, see :class:`Queue`.
+        :raises ValueError: the name or an option is not valid.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"a queue is named with letters, digits and hyphens, not {name!r}")
+        for option, (low, high) in QUEUE_OPTIONS.items():
+            if option in options and not low <= options[option] <= high:
+                raise ValueError(f"{option} must be {low} to {high} seconds")
+        queue = self.queues.setdefault(name, Queue(name))
+        for option, value in options.items():
+            setattr(queue, option, value)
+
     def subscribe(self, topic: str, queue: str, notify_format: str = "SIMPLIFIED") -> None:
         """Create topic, queue and subscription where they do not exist yet.
 
@@ -168,9 +190,7 @@ class Broker:
         if notify_format not in FORMATS:
             raise ValueError(f"the format must be one of {', '.join(FORMATS)}, not {notify_format!r}")
         self.create_topic(topic)
-        if not _NAME.fullmatch(queue):
-            raise ValueError(f"a queue is named with letters, digits and hyphens, not {queue!r}")
-        self.queues.setdefault(queue, Queue(queue))
+        self.create_queue(queue)
         self.topics[topic][queue] = Subscription(queue, notify_format)
 
     def publish(self, topic: str, body: str) -> Message | None:
@@ -184,6 +204,11 @@ class Broker:
             if queue is not None:
                 queue.put(Message(self._wrap(topic, subscription, published)))
         return published
+
+    def send(self, queue: str, body: str) -> None:
+        """Add a message to a queue; nothing happens if there is no such queue."""
+        if queue in self.queues:
+            self.queues[queue].put(Message(body))
 
     def _wrap(self, topic: str, subscription: Subscription, message: Message) -> str:
         if subscription.format == "SIMPLIFIED":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.local.server.broker import Broker
@@ -17,12 +19,15 @@ from airflow_provider_oss_async.local.server.job_runner import (
 )
 from airflow_provider_oss_async.local.server.job_table import JobRecord, JobTable
 from airflow_provider_oss_async.local.server.notifications import completion_message
+from airflow_provider_oss_async.local.server.object_events import EventRule, ObjectEvent, ObjectEvents
 from airflow_provider_oss_async.local.server.signatures import AccessKey, Verifier
 from airflow_provider_oss_async.local.server.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from airflow_provider_oss_async.local.server.store import StoredObject
 
 DEFAULT_KEY = AccessKey("local", "local-secret")
 
@@ -37,6 +42,8 @@ class Cloud:
     :param buckets: buckets to create if missing, with the IMM project each is attached to, ``None`` for none.
     :param projects: IMM projects that exist, besides those of buckets.
     :param topics: SMQ topics to create, with the queues that subscribe to each.
+    :param queues: SMQ queues to create, each with its options (``visibility``, ``retention``, in seconds).
+    :param event_rules: event notification rules to create, by name; see :class:`.EventRule`.
     :param workers: how many jobs are processed at once on this machine, 1 or more; default 2.
     :param job_seconds: least run time of a job in seconds: a number, or a range to choose from at random;
         default 0.
@@ -60,6 +67,8 @@ class Cloud:
         buckets: Mapping[str, str | None] | None = None,
         projects: Iterable[str] = (),
         topics: Mapping[str, Iterable[str]] | None = None,
+        queues: Mapping[str, Mapping[str, float]] | None = None,
+        event_rules: Mapping[str, Mapping[str, Any]] | None = None,
         workers: int = 2,
         job_seconds: float | tuple[float, float] = 0,
         engine_concurrency: int = ENGINE_CONCURRENCY,
@@ -84,6 +93,7 @@ class Cloud:
         self.faults = Faults()
         self.faults.add(*faults)
         self.broker = Broker(owner)
+        self.object_events = ObjectEvents(self.broker, self.faults, region=region, owner=owner)
         self.table = JobTable(data_dir)
         self.runner = JobRunner(
             self.table,
@@ -93,6 +103,7 @@ class Cloud:
             workers=workers,
             seconds=seconds,
             queue_seconds=queue_seconds,
+            written=self.raise_event,
             finished=self._publish,
         )
         self.runner.engines.default_factory = lambda: Engine(engine_concurrency)
@@ -102,10 +113,14 @@ class Cloud:
                 bucket = self.store.create_bucket(name, region, owner, project)
                 if bucket.imm_project != project:
                     self.store.change_bucket(name, imm_project=project)
-            for topic, queues in (topics or {}).items():
+            for topic, subscribers in (topics or {}).items():
                 self.broker.create_topic(topic)
-                for queue in queues:
+                for queue in subscribers:
                     self.broker.subscribe(topic, queue)
+            for queue, options in (queues or {}).items():
+                self.broker.create_queue(queue, **options)
+            for name, rule in (event_rules or {}).items():
+                self.object_events.add(EventRule.read(name, rule))
         except Exception:
             self.close()
             raise
@@ -123,6 +138,38 @@ class Cloud:
     def add_project(self, name: str) -> None:
         """Create an IMM project."""
         self._projects.add(name)
+
+    def raise_event(
+        self,
+        bucket: str,
+        stored: StoredObject,
+        name: str = "ObjectCreated:PutObject",
+        *,
+        before: int = 0,
+        position: int | None = None,
+        request_id: str = "",
+        source_ip: str = "127.0.0.1",
+    ) -> None:
+        """Notify of what has happened to an object; on the loop of the server.
+
+        :param stored: the object as it is now.
+        :param name: event type.
+        :param before: bytes that it had before.
+        :param position: where an append began.
+        :param request_id: of the request that has caused it; default a new one.
+        """
+        self.object_events.raise_event(
+            ObjectEvent(
+                name,
+                bucket,
+                stored,
+                time.time_ns(),
+                request_id or secrets.token_hex(12).upper(),
+                source_ip,
+                before,
+                position,
+            )
+        )
 
     def _publish(self, job: JobRecord) -> None:
         if not job.topic or self.faults.take("notify_drop", *job.subjects):

@@ -19,13 +19,20 @@ in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 ``notify_drop``  the completion message is not published
 ``notify_twice`` the completion message is published twice
 ``notify_base64``  the completion message is published in base64
+``event_drop``   the message of an object event is not sent
+``event_twice``  the message of an object event is sent twice
+``event_delay``  the message of an object event is sent ``seconds`` later
+``event_swap``   the message of an object event is sent after the next one of its rule, or after
+                 ``seconds`` at the latest (default 1)
 ===============  ==========================================================================================
 
 ``match`` is a shell pattern. For requests it is compared with ``SERVICE:Action``, such as ``IMM:GetTask`` or
-``OSS:*``; for jobs and messages with the operation (``video/*``) and the source (``oss://media/*.mp4``).
+``OSS:*``; for jobs and messages with the operation (``video/*``) and the source (``oss://media/*.mp4``); for
+object events with the event type (``ObjectCreated:*``) and the object (``oss://media/*.mp4``).
 Default ``*``. Faults of jobs are assigned at the submission, those of messages at the end of the job.
 ``times``: how often the fault is applied, default 1, 0 for no limit. ``every``: it is applied to every n-th
-matching event only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random.
+matching event only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random; with
+``seed``, a whole number, the choices are the same each time.
 ``matched`` and ``applied`` count the matching events and those that the fault was applied to.
 """
 
@@ -38,6 +45,8 @@ from typing import Any
 
 REQUEST_KINDS = ("delay", "refuse", "throttle", "close", "lose", "cut", "hang")
 JOB_KINDS = ("job_delay", "job_fail", "job_forget", "notify_drop", "notify_twice", "notify_base64")
+EVENT_KINDS = ("event_drop", "event_twice", "event_delay", "event_swap")
+KINDS = REQUEST_KINDS + JOB_KINDS + EVENT_KINDS
 #: Longest time of a fault, in seconds.
 _LONGEST = 7 * 24 * 3600
 
@@ -54,6 +63,7 @@ class Fault:
     status: int = 500
     code: str = ""
     message: str = ""
+    seed: int | None = None
     matched: int = 0
     applied: int = 0
 
@@ -66,26 +76,27 @@ class Fault:
         try:
             fault = cls(**data)
             fault.duration()
-            whole = all(type(value) is int for value in (fault.times, fault.every, fault.status))
+            whole = all(
+                type(value) is int for value in (fault.times, fault.every, fault.status, fault.seed or 0)
+            )
             text = all(isinstance(value, str) for value in (fault.match, fault.code, fault.message))
         except (TypeError, ValueError) as error:
             raise ValueError(f"not a fault: {error}") from None
-        if fault.kind not in REQUEST_KINDS + JOB_KINDS:
-            raise ValueError(
-                f"kind must be one of {', '.join(REQUEST_KINDS + JOB_KINDS)}, not {fault.kind!r}"
-            )
+        if fault.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {fault.kind!r}")
         valid = whole and text and fault.times >= 0 and fault.every >= 1 and 200 <= fault.status <= 599
         if not valid or fault.matched or fault.applied:
             raise ValueError(
-                "times (0 or more), every (1 or more) and status (200 to 599) are whole numbers; match, code "
-                "and message are texts; matched and applied are not set"
+                "times (0 or more), every (1 or more), status (200 to 599) and seed are whole numbers; "
+                "match, code and message are texts; matched and applied are not set"
             )
         return fault
 
     def duration(self) -> float:
         """Return the time in seconds, chosen at random each time where it is a range."""
         low, high = self.seconds if isinstance(self.seconds, list | tuple) else (self.seconds, self.seconds)
-        seconds = random.uniform(low, high)  # noqa: S311
+        choice = random if self.seed is None else random.Random(f"{self.seed} {self.applied}")  # noqa: S311
+        seconds = choice.uniform(low, high)
         if not 0 <= seconds <= _LONGEST:
             raise ValueError(f"seconds must be 0 to {_LONGEST}")
         return seconds

@@ -24,7 +24,7 @@ from airflow_provider_oss_async.process import ObjectURI, Specification, parse_p
 if TYPE_CHECKING:
     from airflow_provider_oss_async.local.server.faults import Fault, Faults
     from airflow_provider_oss_async.local.server.job_table import JobRecord, JobTable
-    from airflow_provider_oss_async.local.server.store import Store
+    from airflow_provider_oss_async.local.server.store import Store, StoredObject
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ class JobRunner:
     :param workers: how many jobs are processed at once on this machine, whatever their projects allow.
     :param seconds: least and greatest run time of a job; it is chosen at random from this range.
     :param queue_seconds: how long a job may be queued before it fails.
+    :param written: called on the loop with the bucket and each object that a job has written.
     :param finished: called on the loop when a job has ended.
     """
 
@@ -108,10 +109,11 @@ class JobRunner:
         workers: int,
         seconds: tuple[float, float],
         queue_seconds: float,
+        written: Callable[[str, StoredObject], None],
         finished: Callable[[JobRecord], None],
     ) -> None:
         self._table, self._store, self._faults, self._processor = table, store, faults, processor
-        self._seconds, self._finished = seconds, finished
+        self._seconds, self._written, self._finished = seconds, written, finished
         self.queue_seconds = queue_seconds
         self.engines: defaultdict[str, Engine] = defaultdict(lambda: Engine(ENGINE_CONCURRENCY))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="local-job")
@@ -163,7 +165,10 @@ class JobRunner:
             for fault in failures:
                 raise JobFailed(fault.code or "InternalError", fault.message or "A fault was configured.")
             loop = asyncio.get_running_loop()
-            produced, job.outputs = await loop.run_in_executor(self._threads, self._process, job)
+            produced, written = await loop.run_in_executor(self._threads, self._process, job)
+            job.outputs = [str(output) for output in written]
+            for output, stored in written.items():
+                self._written(output.bucket, stored)
             job.content = produced.content or ""
             self._end(job, None)
         except JobFailed as error:
@@ -182,7 +187,7 @@ class JobRunner:
         self._table.save(job)
         self._finished(job)
 
-    def _process(self, job: JobRecord) -> tuple[Produced, list[str]]:
+    def _process(self, job: JobRecord) -> tuple[Produced, dict[ObjectURI, StoredObject]]:
         process = parse_process(job.process)
         workdir = self._store.temporary()
         (workdir / "out").mkdir(parents=True)
@@ -196,7 +201,7 @@ class JobRunner:
             produced = self._processor(read_specification(process), source, segments, workdir / "out")
             if self._stopping:  # the next server runs the job again
                 raise JobFailed("InternalError", "The server stopped.")
-            outputs = []
+            written = {}
             for file in produced.files:
                 output = output_of(
                     process,
@@ -209,9 +214,8 @@ class JobRunner:
                     raise JobFailed(
                         "ResourceNotFound", f"The specified resource Bucket is not found. [{output.bucket}]"
                     )
-                self._store.save(output.bucket, output.key, file.path)
-                outputs.append(str(output))
-            return produced, list(dict.fromkeys(outputs))
+                written[output] = self._store.save(output.bucket, output.key, file.path)
+            return produced, written
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
 

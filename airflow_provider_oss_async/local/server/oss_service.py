@@ -22,10 +22,11 @@ from aiohttp import web
 
 from airflow_provider_oss_async.local.server.job_table import iso
 from airflow_provider_oss_async.local.server.markup import Content, read_xml, to_xml
+from airflow_provider_oss_async.local.server.object_events import event_type
 from airflow_provider_oss_async.local.server.process_request import accept
 from airflow_provider_oss_async.local.server.refusal import Refusal
 from airflow_provider_oss_async.local.server.signatures import SignedRequest
-from airflow_provider_oss_async.local.server.store import StoreError
+from airflow_provider_oss_async.local.server.store import StoredObject, StoreError
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_oss_async.local.server.cloud import Cloud
-    from airflow_provider_oss_async.local.server.store import Bucket, StoredObject, Upload
+    from airflow_provider_oss_async.local.server.store import Bucket, Upload
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 #: Query names of presigned URLs and of overridden response headers, which any object request may have.
@@ -330,11 +331,12 @@ class OSSService:
         self._check_writable(call)
         if not call.overwrite and self._store.find(call.bucket, call.key):
             raise StoreError("FileAlreadyExists")
+        before = self._size(call)
         async with self._received(call) as path:
             stored = await asyncio.to_thread(
                 self._store.save, call.bucket, call.key, path, call.kept_headers, overwrite=call.overwrite
             )
-        return _empty(headers=_written(stored))
+        return self._notify(call, _empty(headers=_written(stored)), "PutObject", stored, before=before)
 
     async def _append_object(self, call: _Call) -> web.Response:
         self._check_writable(call)
@@ -351,11 +353,13 @@ class OSSService:
                 call.kept_headers,
                 overwrite=call.overwrite,
             )
-        return _empty(headers={**_written(stored), "x-oss-next-append-position": str(stored.size)})
+        response = _empty(headers={**_written(stored), "x-oss-next-append-position": str(stored.size)})
+        return self._notify(call, response, "AppendObject", stored, before=position, position=position)
 
     async def _copy_object(self, call: _Call) -> web.Response:
         self._check_writable(call)
         stored, path = await self._copied(call)
+        before = self._size(call)
         try:
             replace = call.header("x-oss-metadata-directive").upper() == "REPLACE"
             headers = call.kept_headers if replace else stored.headers
@@ -364,14 +368,17 @@ class OSSService:
             )
         finally:
             path.unlink(missing_ok=True)
-        return _copy_result("CopyObjectResult", stored)
+        return self._notify(
+            call, _copy_result("CopyObjectResult", stored), "CopyObject", stored, before=before
+        )
 
     async def _begin_upload(self, call: _Call) -> web.Response:
         self._check_writable(call)
         if not call.overwrite and self._store.find(call.bucket, call.key):
             raise StoreError("FileAlreadyExists")
         upload = self._store.begin_upload(call.bucket, call.key, call.kept_headers)
-        return _xml("InitiateMultipartUploadResult", [*_names(call), ("UploadId", upload.id)])
+        response = _xml("InitiateMultipartUploadResult", [*_names(call), ("UploadId", upload.id)])
+        return self._notify(call, response, "InitiateMultipartUpload", _nothing(call.key))
 
     async def _upload_part(self, call: _Call) -> web.Response:
         upload = self._upload(call)
@@ -379,10 +386,10 @@ class OSSService:
         if call.header("x-oss-copy-source"):
             _, path = await self._copied(call, call.header("x-oss-copy-source-range"))
             part = await asyncio.to_thread(self._store.save_part, upload, number, path)
-            return _copy_result("CopyPartResult", part)
+            return self._notify(call, _copy_result("CopyPartResult", part), "UploadPartCopy", part)
         async with self._received(call) as path:
             part = await asyncio.to_thread(self._store.save_part, upload, number, path)
-        return _empty(headers=_written(part))
+        return self._notify(call, _empty(headers=_written(part)), "UploadPart", part)
 
     async def _list_parts(self, call: _Call) -> web.Response:
         upload = self._upload(call)
@@ -434,6 +441,7 @@ class OSSService:
             raise Refusal(
                 400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size."
             )
+        before = self._size(call)
         stored = await asyncio.to_thread(
             self._store.complete_upload, upload, numbers, overwrite=call.overwrite
         )
@@ -443,11 +451,11 @@ class OSSService:
             [("Location", location), *_names(call), ("ETag", f'"{stored.etag}"')],
         )
         response.headers.update(_written(stored))
-        return response
+        return self._notify(call, response, "CompleteMultipartUpload", stored, before=before)
 
     async def _abort_upload(self, call: _Call) -> web.Response:
         self._store.abort_upload(self._upload(call))
-        return _empty(204)
+        return self._notify(call, _empty(204), "AbortMultipartUpload", _nothing(call.key))
 
     async def _get_object(self, call: _Call) -> web.StreamResponse:
         stored = self._object(call.bucket, call.key)
@@ -495,8 +503,8 @@ class OSSService:
 
     async def _delete_object(self, call: _Call) -> web.Response:
         self._bucket(call.bucket)
-        self._store.delete(call.bucket, call.key)
-        return _empty(204)
+        deleted = self._store.delete(call.bucket, call.key)
+        return self._notify_deleted(call, _empty(204), "DeleteObject", deleted)
 
     async def _delete_objects(self, call: _Call) -> web.Response:
         self._bucket(call.bucket)
@@ -504,14 +512,13 @@ class OSSService:
         keys = [element.findtext("Key", "") for element in document.iter("Object")]
         if not 1 <= len(keys) <= 1000 or not all(keys):
             raise Refusal(400, "MalformedXML", "The XML you provided must list 1 to 1000 keys.")
-        for key in keys:
-            self._store.delete(call.bucket, key)
+        deleted = [self._store.delete(call.bucket, key) for key in keys]
         if document.findtext("Quiet", "").strip().lower() == "true":
-            return _empty()
+            return self._notify_deleted(call, _empty(), "DeleteObjects", *deleted)
         fields: list[tuple[str, Content]] = [("Deleted", [("Key", call.encode(key))]) for key in keys]
         if call.query.get("encoding-type"):
             fields.insert(0, ("EncodingType", call.query["encoding-type"]))
-        return _xml("DeleteResult", fields)
+        return self._notify_deleted(call, _xml("DeleteResult", fields), "DeleteObjects", *deleted)
 
     async def _async_process(self, call: _Call) -> web.Response:
         body = await call.request.read()
@@ -533,6 +540,40 @@ class OSSService:
         raise Refusal(
             501, "NotImplemented", "This is a local stand-in for OSS; it does not have this operation."
         )
+
+    def _notify(
+        self,
+        call: _Call,
+        response: web.Response,
+        action: str,
+        stored: StoredObject,
+        *,
+        before: int = 0,
+        position: int | None = None,
+    ) -> web.Response:
+        """Raise the event of an action that was carried out, and return the response."""
+        self._cloud.raise_event(
+            call.bucket,
+            stored,
+            event_type(action),
+            before=before,
+            position=position,
+            request_id=response.headers["x-oss-request-id"],
+            source_ip=call.request.remote or "",
+        )
+        return response
+
+    def _notify_deleted(
+        self, call: _Call, response: web.Response, action: str, *deleted: StoredObject | None
+    ) -> web.Response:
+        for stored in filter(None, deleted):
+            self._notify(call, response, action, _nothing(stored.key), before=stored.size)
+        return response
+
+    def _size(self, call: _Call) -> int:
+        """Return how many bytes an object has before it is written."""
+        found = self._store.find(call.bucket, call.key)
+        return found.size if found else 0
 
     @asynccontextmanager
     async def _received(self, call: _Call) -> AsyncIterator[Path]:
@@ -662,6 +703,11 @@ _STORE_ERRORS = {
 
 def _no_such_key() -> Refusal:
     return Refusal(404, "NoSuchKey", "The specified key does not exist.", ec="0026-00000001")
+
+
+def _nothing(key: str) -> StoredObject:
+    """Return what an event says of an object that does not exist."""
+    return StoredObject(key, 0, "", 0, {})
 
 
 def _precondition_failed() -> Refusal:

@@ -331,14 +331,16 @@ class Store:
         self._uploads.pop(upload.id, None)
         shutil.rmtree(self._uploads_dir / upload.id, ignore_errors=True)
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Delete an object; a missing one is no error."""
+    def delete(self, bucket: str, key: str) -> StoredObject | None:
+        """Delete an object and return what it was; a missing one is no error."""
         with self._lock:
-            if self._objects[bucket].pop(key, None) is not None:
+            deleted = self._objects[bucket].pop(key, None)
+            if deleted is not None:
                 self._sorted.pop(bucket, None)
                 path = self.path(bucket, key)
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
+        return deleted
 
     def link(self, bucket: str, key: str, to: Path) -> bool:
         """Give the present bytes of an object a second name, which later writes do not change.

@@ -1,49 +1,22 @@
 """Asynchronous client for the few actions of IMM (Intelligent Media Management) that following a job needs.
 
-API version 2020-09-30, signed with ACS3-HMAC-SHA256 ("V3 request structure and signature",
-https://www.alibabacloud.com/help/en/doc-detail/2593177.htm).
+API version 2020-09-30.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_oss_async.clients.access_denied import denial_of_json
+from airflow_provider_oss_async.clients.acs3 import ACS3Client, text_of
 from airflow_provider_oss_async.clients.errors import ID_LIMIT, redact
-from airflow_provider_oss_async.clients.http import Answer, Call, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import aiohttp
-
-    from airflow_provider_oss_async.clients.credentials import Credentials, CredentialsSource
-    from airflow_provider_oss_async.exceptions import OSSServiceError
-
-_VERSION = "2020-09-30"
-_ALGORITHM = "ACS3-HMAC-SHA256"
-
-#: Regions that have no public endpoint (the endpoint map of Alibaba Cloud's IMM SDK).
-_VPC_ONLY = frozenset({"cn-beijing-gov-1"})
-
-
-def imm_endpoint(region: str, network: Literal["public", "internal", "accelerate"] = "public") -> str:
-    """Return the host of IMM in a region.
-
-    https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-endpoint
-
-    :param region: such as ``cn-hangzhou``.
-    :param network: ``internal`` gives the VPC host; IMM has no accelerated one.
-    """
-    product = "imm-vpc" if network == "internal" or region in _VPC_ONLY else "imm"
-    return f"{product}.{region}.aliyuncs.com"
+    from airflow_provider_oss_async.clients.http import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,44 +43,21 @@ class TaskInfo:
     definition: str = ""
 
 
-def sign(
-    method: str,
-    host: str,
-    query: str,
-    headers: Mapping[str, str],
-    credentials: Credentials,
-    body: bytes = b"",
-) -> dict[str, str]:
-    """Return the headers of an ACS3 request to the path ``/``, signature included.
+@dataclass(frozen=True, slots=True)
+class ProjectInfo:
+    """What IMM says of one project.
 
-    :param query: sorted by name and percent-encoded, as it will be sent.
-    :param headers: ``x-acs-*`` headers of the request, names in lower case.
+    :param service_role: RAM role that reads sources and writes targets; empty where not given.
+    :param engine_concurrency: operators that run at once (int), ``None`` where not given.
+    :param queries_per_second: requests a second for all APIs of the project (int), ``None`` where not given.
     """
-    digest = hashlib.sha256(body).hexdigest()
-    signed = {**headers, "host": host, "x-acs-content-sha256": digest}
-    if credentials.security_token:
-        signed["x-acs-accesskey-id"] = credentials.access_key_id
-        signed["x-acs-security-token"] = credentials.security_token
-    names = sorted(signed)
-    lines = "".join(f"{name}:{signed[name].strip()}\n" for name in names)
-    canonical = "\n".join((method, "/", query, lines, ";".join(names), digest))
-    to_sign = f"{_ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.new(credentials.access_key_secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    signed["authorization"] = (
-        f"{_ALGORITHM} "
-        f"Credential={credentials.access_key_id},SignedHeaders={';'.join(names)},Signature={signature}"
-    )
-    return signed
+
+    service_role: str
+    engine_concurrency: int | None
+    queries_per_second: int | None
 
 
-def encode_query(parameters: Mapping[str, str]) -> str:
-    """Return the parameters sorted by name and percent-encoded (RFC 3986), which is how ACS3 signs them."""
-    return "&".join(
-        f"{quote(k, safe='-_.~')}={quote(parameters[k], safe='-_.~')}" for k in sorted(parameters)
-    )
-
-
-class IMMClient:
+class IMMClient(ACS3Client):
     """Calls IMM about tasks. Every method sends one request; retrying is left to the caller.
 
     What the methods raise:
@@ -118,28 +68,11 @@ class IMMClient:
       right is missing; ``clients.errors.missing_resource`` says what was not found. The rest are wrong
       settings.
 
-    :param session: shared by many clients, and not closed here.
-    :param endpoint: host or URL, see :func:`imm_endpoint`.
-    :param credentials: awaited before every request.
-    :param timeout: seconds for one request.
-    :param proxy: URL of an HTTP proxy.
-    :raises OSSConnectionError: the endpoint is not one.
+    The constructor is that of :class:`.ACS3Client`.
     """
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        endpoint: str,
-        credentials: CredentialsSource,
-        *,
-        timeout: float = 10.0,
-        proxy: str | None = None,
-    ) -> None:
-        self._session = session
-        self._endpoint = Endpoint.parse(endpoint, service="IMM")
-        self._credentials = credentials
-        self._timeout = timeout
-        self._proxy = proxy
+    service = "IMM"
+    version = "2020-09-30"
 
     async def get_task(self, project: str, task_type: str, task_id: str) -> TaskInfo:
         """Return the state of one task.
@@ -209,7 +142,7 @@ class IMMClient:
         tasks = data.get("Tasks") or []
         if not isinstance(tasks, list):
             raise call.unavailable("the answer holds no list of tasks")
-        return [_task(call, item) for item in tasks], _text(data, "NextToken") or None
+        return [_task(call, item) for item in tasks], text_of(data, "NextToken") or None
 
     async def get_bucket_project(self, bucket: str) -> str:
         """Return the IMM project that a bucket of this region is bound to.
@@ -217,20 +150,28 @@ class IMMClient:
         https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-getossbucketattachment
         """
         call, data = await self._call("GetOSSBucketAttachment", f"bucket {bucket}", {"OSSBucket": bucket})
-        project = _text(data, "ProjectName")
+        project = text_of(data, "ProjectName")
         if not project:
             raise call.unavailable("the answer names no project")
         return project
 
-    async def get_engine_concurrency(self, project: str) -> int | None:
-        """Return how many operators a project runs at once, ``None`` where the answer does not say it.
+    async def get_project(self, project: str) -> ProjectInfo:
+        """Return what a project is set to.
 
         https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-getproject
         """
         _, data = await self._call("GetProject", f"project {project}", {"ProjectName": project})
         described = data.get("Project")
-        number = described.get("EngineConcurrency") if isinstance(described, dict) else None
-        return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
+        described = described if isinstance(described, dict) else {}
+        return ProjectInfo(
+            service_role=text_of(described, "ServiceRole")[:ID_LIMIT],
+            engine_concurrency=_count(described.get("EngineConcurrency")),
+            queries_per_second=_count(described.get("ProjectQueriesPerSecond")),
+        )
+
+    async def get_engine_concurrency(self, project: str) -> int | None:
+        """Return how many operators a project runs at once, ``None`` where the answer does not say it."""
+        return (await self.get_project(project)).engine_concurrency
 
     async def get_watermark(self, project: str, task_id: str) -> str:
         """Return the text that a succeeded ``DecodeBlindWatermark`` task has read; empty while there is none.
@@ -242,77 +183,28 @@ class IMMClient:
             f"task {task_id} of project {project}",
             {"ProjectName": project, "TaskType": "DecodeBlindWatermark", "TaskId": task_id},
         )
-        return _text(data, "Content")
-
-    async def _call(
-        self, action: str, subject: str, parameters: dict[str, str]
-    ) -> tuple[Call, dict[str, Any]]:
-        credentials = await self._credentials()
-        call = Call("IMM", action, subject, credentials)
-        query = encode_query(parameters)
-        headers = {
-            "x-acs-action": action,
-            "x-acs-version": _VERSION,
-            "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "x-acs-signature-nonce": uuid4().hex,
-        }
-        answer = await call.send(
-            self._session,
-            "POST",
-            f"{self._endpoint}/?{query}",
-            headers={
-                **sign("POST", self._endpoint.host, query, headers, credentials),
-                "accept": "application/json",
-            },
-            timeout=self._timeout,
-            proxy=self._proxy,
-        )
-        data = _json_object(answer.body)
-        if not answer.ok:
-            raise _refusal(call, answer, data or {})
-        if data is None:
-            raise call.unavailable(f"HTTP {answer.status} with a body that is not a JSON object", answer)
-        return call, data
-
-
-def _refusal(call: Call, answer: Answer, data: dict[str, Any]) -> OSSServiceError:
-    return call.error(
-        answer,
-        code=_text(data, "Code"),
-        detail=_text(data, "Message"),
-        request_id=_text(data, "RequestId") or answer.headers.get("x-acs-request-id", ""),
-        denied=denial_of_json(data),
-    )
+        return text_of(data, "Content")
 
 
 def _task(call: Call, data: Any) -> TaskInfo:
-    if not isinstance(data, dict) or not _text(data, "TaskId") or not _text(data, "Status"):
+    if not isinstance(data, dict) or not text_of(data, "TaskId") or not text_of(data, "Status"):
         raise call.unavailable("the answer holds a task without id or status")
     return TaskInfo(
-        task_id=_text(data, "TaskId"),
-        task_type=_text(data, "TaskType"),
-        status=_text(data, "Status"),
+        task_id=text_of(data, "TaskId"),
+        task_type=text_of(data, "TaskType"),
+        status=text_of(data, "Status"),
         # All of these may go into events, exceptions and XCom.
-        code=redact(_text(data, "Code"))[:ID_LIMIT],
-        message=redact(_text(data, "Message")),
-        start_time=_text(data, "StartTime")[:ID_LIMIT],
-        end_time=_text(data, "EndTime")[:ID_LIMIT],
-        event_id=_text(data, "EventId")[:ID_LIMIT],
-        definition=_text(data, "TaskRequestDefinition"),
+        code=redact(text_of(data, "Code"))[:ID_LIMIT],
+        message=redact(text_of(data, "Message")),
+        start_time=text_of(data, "StartTime")[:ID_LIMIT],
+        end_time=text_of(data, "EndTime")[:ID_LIMIT],
+        event_id=text_of(data, "EventId")[:ID_LIMIT],
+        definition=text_of(data, "TaskRequestDefinition"),
     )
 
 
-def _text(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _timestamp(moment: datetime) -> str:

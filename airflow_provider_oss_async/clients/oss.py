@@ -58,6 +58,7 @@ class ListedObject:
     :param storage_class: such as ``Standard``.
     :param type: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``; empty where not given.
     :param restore: state of the restoration of an archived object, as it came; empty where there is none.
+    :param etag: entity tag without quotes; empty where not given.
     """
 
     key: str
@@ -66,6 +67,7 @@ class ListedObject:
     storage_class: str
     type: str = ""
     restore: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class OSSClient:
                         storage_class=_identifier(item.storage_class),
                         type=_identifier(item.object_type),
                         restore=_identifier(item.restore_info),
+                        etag=_identifier(item.etag).strip('"'),
                     )
             token = page.next_continuation_token
             if not page.is_truncated or not token:
@@ -270,6 +273,31 @@ class OSSClient:
         )
         length = result.next_position
         return length if isinstance(length, int) else -1
+
+    async def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Write an object.
+
+        https://www.alibabacloud.com/help/en/oss/developer-reference/putobject
+        """
+        from alibabacloud_oss_v2.models import PutObjectRequest
+
+        request = PutObjectRequest(bucket, key, body=data)
+        await self._call(
+            "PutObject", f"oss://{bucket}/{key}", lambda: self.sdk.put_object(request, retry_max_attempts=1)
+        )
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; no error where there is none.
+
+        https://www.alibabacloud.com/help/en/oss/developer-reference/deleteobject
+        """
+        from alibabacloud_oss_v2.models import DeleteObjectRequest
+
+        await self._call(
+            "DeleteObject",
+            f"oss://{bucket}/{key}",
+            lambda: self.sdk.delete_object(DeleteObjectRequest(bucket, key), retry_max_attempts=1),
+        )
 
     async def list_buckets(self, max_keys: int = 1) -> None:
         """List the account's buckets, to see whether that is allowed."""

@@ -17,15 +17,10 @@ from alibabacloud_tea_openapi.utils_models import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_oss_async.clients.acs3 import encode_query, sign
 from airflow_provider_oss_async.clients.credentials import Credentials
 from airflow_provider_oss_async.clients.errors import is_task_not_found, missing_resource
-from airflow_provider_oss_async.clients.imm import (
-    IMMClient,
-    TaskInfo,
-    encode_query,
-    imm_endpoint,
-    sign,
-)
+from airflow_provider_oss_async.clients.imm import IMMClient, TaskInfo
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSServiceError,
@@ -555,19 +550,6 @@ class TestTrouble:
         assert "word-of-proxy" not in str(caught.value)
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
-
-
-@pytest.mark.parametrize(
-    ("region", "network", "host"),
-    [
-        ("cn-hangzhou", "public", "imm.cn-hangzhou.aliyuncs.com"),
-        ("cn-hangzhou", "internal", "imm-vpc.cn-hangzhou.aliyuncs.com"),
-        ("cn-hangzhou", "accelerate", "imm.cn-hangzhou.aliyuncs.com"),
-        ("cn-beijing-gov-1", "public", "imm-vpc.cn-beijing-gov-1.aliyuncs.com"),
-    ],
-)
-def test_endpoint_of_a_region(region: str, network: Any, host: str) -> None:
-    assert imm_endpoint(region, network) == host
 
 
 @pytest.mark.parametrize(

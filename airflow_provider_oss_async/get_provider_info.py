@@ -34,7 +34,8 @@ def get_provider_info() -> dict[str, Any]:
             )
         ),
         "sensors": _modules("sensors.oss_async"),
-        "triggers": _modules("triggers.oss_async", "triggers.oss_batch"),
+        "triggers": _modules("triggers.oss_async", "triggers.oss_batch", "triggers.oss_event"),
+        "queues": [f"{_PACKAGE}.queues.smq.SMQMessageQueueProvider"],
         "extra-links": [f"{_PACKAGE}.links.oss_async.OSSAsyncTaskLink"],
         "asset-uris": [
             {

@@ -109,7 +109,7 @@ class EventFilter:
         if tail.endswith("/") or any(_begins(bucket, head, one) for one in (*ALWAYS_EXCLUDED, *self.exclude)):
             return False
         if self.prefix is not None:
-            own, prefix = _split(self.prefix)
+            own, prefix = split_prefix(self.prefix)
             if (own and own != bucket) or not (head.startswith(prefix) or prefix.startswith(head)):
                 return False
         suffix = self.suffix or ""
@@ -122,7 +122,7 @@ class EventFilter:
         return tail.endswith(ending) or ending.endswith(tail)
 
 
-def _split(prefix: str) -> tuple[str, str]:
+def split_prefix(prefix: str) -> tuple[str, str]:
     """Return bucket and beginning of the keys; the bucket is empty where any will do."""
     if not prefix.startswith("oss://"):
         return "", prefix
@@ -131,12 +131,12 @@ def _split(prefix: str) -> tuple[str, str]:
 
 
 def _begins(bucket: str, key: str, prefix: str) -> bool:
-    own, beginning = _split(prefix)
+    own, beginning = split_prefix(prefix)
     return (not own or own == bucket) and key.startswith(beginning)
 
 
 def _prefix_problems(name: str, prefix: str) -> list[str]:
-    bucket, key = _split(prefix)
+    bucket, key = split_prefix(prefix)
     if prefix.startswith("oss://"):
         try:
             # The slash at the end of a prefix is all right, but not in the name of an object.

@@ -15,11 +15,12 @@ from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.process.text import is_missing, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
     from airflow_provider_oss_async.events.collector import EventBatch
+    from airflow_provider_oss_async.triggers.event_listing import PeriodicListing
     from airflow_provider_oss_async.triggers.event_producer import EventProducer
 
 #: Seconds after an event until its messages are deleted, where Airflow does not say when it is stored.
@@ -58,6 +59,9 @@ class OSSEventTrigger(BaseEventTrigger):
     :param collect_for: seconds from the first message of an event to its end, 0 to 60; default 5.
     :param max_batch: objects and jobs of an event at most, 1 to 5,000; default 500. Airflow sends all of them
         to each task of the run.
+    :param list_every: seconds between two listings of ``prefix``, 60 to 86,400, which find objects that no
+        event has announced; their event is ``Listing``. Needs Airflow 3.3, in whose asset state store it is
+        kept how far they have come. The first one only notes what is there. Default: none.
     :raises ProcessError: names every argument that is wrong, and what is allowed.
     """
 
@@ -74,6 +78,7 @@ class OSSEventTrigger(BaseEventTrigger):
         kinds: Sequence[str] = ("object",),
         collect_for: float = COLLECT_FOR,
         max_batch: int = MAX_BATCH,
+        list_every: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         problems: list[str] = []
@@ -93,6 +98,7 @@ class OSSEventTrigger(BaseEventTrigger):
         for name, number, low, high in (
             ("collect_for", collect_for, 0, 60),
             ("max_batch", max_batch, 1, 5000),
+            ("list_every", 60 if list_every is None else list_every, 60, 86_400),
         ):
             kind = int if name == "max_batch" else int | float
             if not isinstance(number, kind) or isinstance(number, bool) or not low <= number <= high:
@@ -100,8 +106,14 @@ class OSSEventTrigger(BaseEventTrigger):
                 problems.append(
                     f"{name}={shown(number)} is not allowed: expected {what} from {low} to {high}"
                 )
+        if list_every is not None and not hasattr(BaseEventTrigger, "shared_stream_key"):
+            problems.append(
+                "list_every is not allowed: it needs Airflow 3.3 or later, whose asset state store keeps how "
+                "far listings have come"
+            )
         if "object" not in kinds:
-            ignored = {"prefix": prefix, "suffix": suffix, "pattern": pattern, "exclude": exclude or None}
+            ignored: dict[str, Any] = {"prefix": prefix, "suffix": suffix, "pattern": pattern}
+            ignored |= {"exclude": exclude or None, "list_every": list_every}
             problems += [
                 f"{name}={shown(value)} is not allowed: it is about objects, and kinds has none"
                 for name, value in ignored.items()
@@ -119,6 +131,8 @@ class OSSEventTrigger(BaseEventTrigger):
         self.kinds = [kind for kind in KINDS if kind in kinds]
         self.collect_for = collect_for
         self.max_batch = max_batch
+        self.list_every = list_every
+        self._listing: PeriodicListing | None = None
         #: Events of batches that are not known to be stored, and ids of those that are.
         self._unstored: list[tuple[EventBatch, list[str]]] = []
         self._stored: deque[str] = deque(maxlen=_REMEMBERED)
@@ -149,11 +163,21 @@ class OSSEventTrigger(BaseEventTrigger):
         return cast("SharedStreamProducer", cls(**kwargs)._producer())
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each batch in which something is wanted."""
-        async for batch in shared_stream:
-            payload = self._payload(batch)
-            if payload is not None:
-                yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        """Yield an event for each batch in which something is wanted, and for what listings find."""
+        payloads = self._of_batches(shared_stream)
+        if self.list_every is not None:
+            from airflow_provider_oss_async.triggers.event_listing import PeriodicListing, merged
+
+            self._listing = PeriodicListing(
+                oss_conn_id=self.oss_conn_id,
+                wanted=self._filter,
+                list_every=self.list_every,
+                max_batch=self.max_batch,
+                store=self.asset_state_store,
+            )
+            payloads = merged(payloads, self._of_listing(self._listing))
+        async for payload in payloads:
+            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each batch in which something is wanted: the way of Airflow 3.2.
@@ -170,6 +194,18 @@ class OSSEventTrigger(BaseEventTrigger):
                 producer.settle_later(batch, DELETE_AFTER)
         finally:
             await producer.aclose()
+
+    async def _of_batches(self, batches: AsyncIterator[EventBatch]) -> AsyncGenerator[dict[str, Any], None]:
+        async for batch in batches:
+            payload = self._payload(batch)
+            if payload is not None:
+                yield payload
+
+    async def _of_listing(self, listing: PeriodicListing) -> AsyncGenerator[dict[str, Any], None]:
+        async for events in listing.batches():
+            found = [event.to_dict() for event in events]
+            self.log.info("A listing has found %d objects that no event had announced", len(found))
+            yield make_payload(self.queue or "", self._filter.to_dict(), found)
 
     def _producer(self) -> EventProducer:
         from airflow_provider_oss_async.triggers.event_producer import EventProducer
@@ -208,6 +244,8 @@ class OSSEventTrigger(BaseEventTrigger):
             (item for item in objects if item["id"] not in known),
             (item for item in jobs if item["id"] not in known),
         )
+        if self._listing is not None:
+            self._listing.announced(payload["objects"])
         ids = [item["id"] for name in ("objects", "jobs") for item in payload[name]]
         if not ids:
             return None

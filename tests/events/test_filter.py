@@ -88,7 +88,7 @@ def test_one_message_names_every_wrong_argument() -> None:
     ],
 )
 def test_wrong_arguments(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ProcessError, match="not allowed|not a bucket name"):
+    with pytest.raises(ProcessError, match=r"not allowed|not a bucket name"):
         checked(**wrong)
 
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from airflow_provider_oss_async.operators import audio, document, image, process, video
-from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator, OSSSpecificationOperator
+from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
+from airflow_provider_oss_async.operators.specification import OSSSpecificationOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS, Specification
 from tests import readme_tables
 

@@ -18,7 +18,7 @@ from tests import generate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_provider_oss_async.operators.base import OSSSpecificationOperator
+    from airflow_provider_oss_async.operators.specification import OSSSpecificationOperator
 
 FILES = generate.files()
 OPERATORS = list(generate.operators().values())

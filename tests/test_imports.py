@@ -82,9 +82,8 @@ TESTED_ELSEWHERE = {
     "operators/arguments.py": "test_generate.py",
     "operators/audio.py": "operators/test_operators.py",
     "operators/document.py": "operators/test_operators.py",
-    "operators/image.py": "operators/test_operators.py",
     "operators/process.py": "operators/test_operators.py",
-    "operators/results.py": "operators/test_base.py",
+    "operators/specification.py": "operators/test_operators.py",
     "operators/video.py": "operators/test_operators.py",
     # What the specifications share.
     "process/frames.py": "process/test_video.py",

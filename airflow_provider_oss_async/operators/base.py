@@ -2,65 +2,56 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import abstractmethod
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
     OSSJobFailedError,
     OSSJobLostError,
     OSSServiceError,
-    ProcessError,
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
-from airflow_provider_oss_async.operators.results import ResultReference, clips_of, object_of
+from airflow_provider_oss_async.operators.argument_checks import (
+    CHOICES,
+    circumstances_of,
+    collect,
+    refusal,
+    seconds_of,
+    wrong_choices,
+    wrong_durations,
+    wrong_names,
+    wrong_switches,
+)
+from airflow_provider_oss_async.operators.kill_flag import KillFlag
+from airflow_provider_oss_async.operators.lineage import lineage
+from airflow_provider_oss_async.operators.results import ResultReference, object_of
 from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY, OSSRetryPolicy
-from airflow_provider_oss_async.process import ObjectURI, Specification
-from airflow_provider_oss_async.process.text import NATIVE_HINT, is_missing, shown
+from airflow_provider_oss_async.operators.task import OSSAsyncTask
+from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import Context, XComArg
 
-    from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
-    from airflow_provider_oss_async.jobs.completion import Circumstances
     from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.submission import JobRequest
     from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
-
-T = TypeVar("T")
 
 #: Seconds that waiting may take where ``timeout`` is not given.
 DEFAULT_TIMEOUT = 6 * 3600.0
 #: Seconds between two polls at most.
 MAX_POLL_INTERVAL = 3600.0
-#: What to do where it cannot be decided whether a request has started a job.
-OnUncertainSubmit = Literal["fail", "resubmit"]
-#: What to do where the target exists before the submission.
-IfTargetExists = Literal["overwrite", "skip", "fail"]
-#: Attributes that are ``True`` or ``False``.
-SWITCHES = (
-    "allow_ignored",
-    "wait_for_completion",
-    "deferrable",
-    "_end_from_trigger",
-    "retry_failed_job",
-    "durable",
-    "missing_ok",
-)
 
 
-class OSSAsyncBaseOperator(BaseOperator):
+class OSSAsyncBaseOperator(OSSAsyncTask):
     """Submits one asynchronous OSS job and waits for it.
 
     XCom: ``task_id``, ``event_id`` and ``request_id`` as soon as the job is submitted; after success the
@@ -171,29 +162,11 @@ class OSSAsyncBaseOperator(BaseOperator):
         self.region = region
         self.oss_conn_id = oss_conn_id
         self._job: OSSJob | None = None
-        self._killed = threading.Event()
+        self._killed = KillFlag()
         #: Whether a worker goes on with this task instance after a deferral.
         self._resumed = False
         #: Source and outputs of this task instance, for OpenLineage.
         self._lineage: dict[str, Any] = {}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> OSSAsyncBaseOperator:
-        # An event has a lock, which cannot be copied.
-        killed = self.__dict__.pop("_killed", None)
-        try:
-            copied = super().__deepcopy__(memo)
-        finally:
-            if killed is not None:
-                self.__dict__["_killed"] = killed
-        copied.__dict__["_killed"] = threading.Event()
-        return cast("OSSAsyncBaseOperator", copied)
-
-    @cached_property
-    def hook(self) -> OSSAsyncHook:
-        """The hook of the task's connection."""
-        from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-
-        return OSSAsyncHook(self.oss_conn_id, region=self.region, imm_project=self.imm_project)
 
     @abstractmethod
     def job_request(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
@@ -201,31 +174,6 @@ class OSSAsyncBaseOperator(BaseOperator):
 
         :raises ProcessError: an argument is missing or not allowed.
         """
-
-    def render_template(
-        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
-    ) -> Any:
-        """Render templates; called by Airflow.
-
-        :raises FinalProcessError: a variable of OSS is in double braces, which are Jinja's.
-        """
-        from jinja2 import UndefinedError
-
-        from airflow_provider_oss_async.operators.final_errors import FinalProcessError
-        from airflow_provider_oss_async.process.naming import VARIABLES
-
-        try:
-            return super().render_template(content, context, jinja_env, seen_oids)
-        except UndefinedError as error:
-            name = str(error).split("'")[1:2]
-            if name and name[0] in VARIABLES:
-                problem = (
-                    f"write {{{name[0]}}} in single braces, because double ones are Jinja's: {content!r}"
-                )
-                raise FinalProcessError(
-                    f"Nothing was submitted. To correct in task {self.task_id}: {problem}", problems=[problem]
-                ) from None
-            raise
 
     @property
     def output(self) -> XComArg:
@@ -260,7 +208,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         request = self.build_request()
         self._lineage = {"source": str(request.source)}
         store = JobStateStore(context, request.fingerprint, enabled=self.durable)
-        timeout = _seconds(self.timeout) or DEFAULT_TIMEOUT
+        timeout = seconds_of(self.timeout) or DEFAULT_TIMEOUT
         if self.execution_timeout is not None:
             # Airflow counts it anew after a deferral.
             timeout = min(timeout, self.execution_timeout.total_seconds())
@@ -272,7 +220,7 @@ class OSSAsyncBaseOperator(BaseOperator):
                 completion=self.completion,
                 waits=self.wait_for_completion,
                 deadline=time.time() + timeout,
-                max_poll_interval=_seconds(self.poll_interval),
+                max_poll_interval=seconds_of(self.poll_interval),
                 resubmit=self.on_uncertain_submit == "resubmit",
                 if_target_exists=self.if_target_exists,
                 killed=self._killed,
@@ -368,11 +316,11 @@ class OSSAsyncBaseOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the source as input and the outputs as output datasets, for OpenLineage."""
-        return _lineage(self._lineage.get("source", ""), self._lineage.get("outputs", ()))
+        return lineage(self._lineage.get("source", ""), self._lineage.get("outputs", ()))
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
         """Return the source as input dataset, for OpenLineage."""
-        return _lineage(self._lineage.get("source", ""), ())
+        return lineage(self._lineage.get("source", ""), ())
 
     def _defer(self, context: Context, spec: WaitSpecification) -> None:
         from airflow_provider_oss_async.triggers.oss_async import (
@@ -441,7 +389,7 @@ class OSSAsyncBaseOperator(BaseOperator):
         problems = wrong_switches(self)
         if names := wrong_names(self):
             # Without the connection's own region and bucket nothing else can be checked.
-            raise self._refusal([*names, *problems])
+            raise refusal(self.task_id, [*names, *problems])
         settings = self.hook.settings
 
         def parse(name: str, text: Any) -> ObjectURI:
@@ -449,23 +397,13 @@ class OSSAsyncBaseOperator(BaseOperator):
                 text, name=name, default_bucket=settings.bucket, variables=name == "target"
             )
 
-        source = _collect(problems, lambda: parse("source", object_of(self.source)))
-        target = _collect(problems, lambda: parse("target", self.target)) if self.target is not None else None
-        for name, choices in (
-            ("completion", tuple(STRATEGIES)),
-            ("on_uncertain_submit", get_args(OnUncertainSubmit)),
-            ("if_target_exists", get_args(IfTargetExists)),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in choices:
-                problems.append(f"{name}={shown(value)} is not allowed: expected {' or '.join(choices)}")
-        for name, most in (("timeout", MAX_TIMEOUT), ("poll_interval", MAX_POLL_INTERVAL)):
-            value = getattr(self, name)
-            if name == "poll_interval" and value is None:
-                continue
-            seconds = _seconds(value)
-            if seconds is None or not 0 < seconds <= most:
-                problems.append(f"{name}={shown(value)} is not allowed: expected above 0, up to {most:g} s")
+        source = collect(problems, lambda: parse("source", object_of(self.source)))
+        target = collect(problems, lambda: parse("target", self.target)) if self.target is not None else None
+        problems += wrong_choices(self, {"completion": tuple(STRATEGIES), **CHOICES})
+        limits = {"timeout": MAX_TIMEOUT}
+        if self.poll_interval is not None:
+            limits["poll_interval"] = MAX_POLL_INTERVAL
+        problems += wrong_durations(self, limits)
         if self.outlets and not self.wait_for_completion:
             problems.append(
                 "outlets are not allowed with wait_for_completion=False: their event would be sent before "
@@ -473,18 +411,19 @@ class OSSAsyncBaseOperator(BaseOperator):
             )
         # With a wrong source or target the other arguments are still checked, against one that is all right.
         place_holder = ObjectURI("bucket", "target") if self.target is not None else None
-        request = _collect(
+        request = collect(
             problems,
             # With an empty bucket, the merged objects are not compared with the source's bucket.
             lambda: self.job_request(source or ObjectURI("", "source"), target or place_holder),
         )
         if request is not None and not problems:
-            strategy, circumstances = STRATEGIES[self.completion], self._circumstances(settings)
+            strategy = STRATEGIES[self.completion]
+            circumstances = circumstances_of(self, settings, waits=self.wait_for_completion)
             unprepared = request
-            request = _collect(problems, lambda: strategy.prepare_request(unprepared, circumstances))
+            request = collect(problems, lambda: strategy.prepare_request(unprepared, circumstances))
             problems += strategy.check(circumstances, request=request or unprepared)
         if problems or request is None:
-            raise self._refusal(problems)
+            raise refusal(self.task_id, problems)
         for warning in self.warnings():
             self.log.warning("%s: %s", request.process.operation, warning)
         outputs = outputs_of(request.process, request.source)
@@ -496,130 +435,3 @@ class OSSAsyncBaseOperator(BaseOperator):
                 self.target,
             )
         return replace(request, region=settings.region, imm_project=settings.imm_project)
-
-    def _refusal(self, problems: list[str]) -> ProcessError:
-        return ProcessError(
-            f"Nothing was submitted. To correct in task {self.task_id}: {'; '.join(problems)}",
-            problems=problems,
-        )
-
-    def _circumstances(self, settings: ConnectionSettings) -> Circumstances:
-        from airflow_provider_oss_async.jobs.completion import Circumstances
-
-        return Circumstances(
-            conn_id=settings.conn_id,
-            waits=self.wait_for_completion,
-            deferrable=self.deferrable,
-            smq_endpoint=settings.smq_endpoint,
-            smq_queue=settings.smq_queue,
-            smq_topic=settings.smq_topic,
-        )
-
-
-class OSSSpecificationOperator(OSSAsyncBaseOperator):
-    """An operator for one operation; its arguments are those of the specification.
-
-    A subclass names the specification; ``python -m tests.generate`` writes its ``__init__``.
-    """
-
-    specification: ClassVar[type[Specification]]
-    #: Arguments of a subclass that are not those of its specification; the generator keeps them.
-    own_arguments: ClassVar[tuple[str, ...]] = ()
-    _warnings: Sequence[str] = ()
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "specification" in cls.__dict__:
-            names = (field.name for field in cls.specification.fields())
-            cls.template_fields = (*OSSAsyncBaseOperator.template_fields, *names)
-
-    def job_request(self, source: ObjectURI, target: ObjectURI | None) -> JobRequest:
-        """Return the request, from the task's arguments."""
-        from airflow_provider_oss_async.jobs.submission import build_request
-
-        arguments = {field.name: getattr(self, field.name) for field in self.specification.fields()}
-        problems: list[str] = []
-        for name, _ in self.specification.segment_fields:
-            arguments[name] = clips_of(arguments[name], name, problems)
-        topic = checked_topic(self.notify_topic, problems)
-        specification = _collect(
-            problems,
-            lambda: self.specification(
-                extra_params=cast("Any", self.extra_params), allow_ignored=self.allow_ignored, **arguments
-            ),
-        )
-        if specification is None or problems:
-            problems += self.specification.name_errors(arguments, source, target, topic)
-            raise ProcessError("; ".join(problems), problems=problems)
-        self._warnings = list(specification.warnings(source))
-        return build_request(specification, source, target, topic)
-
-    def warnings(self) -> Iterator[str]:
-        """Yield what the service may not do."""
-        return iter(self._warnings)
-
-
-def wrong_names(task: Any) -> list[str]:
-    """Return what is wrong with the arguments of a task that name its connection and its project."""
-    wrong = []
-    for name in ("oss_conn_id", "region", "imm_project"):
-        value = getattr(task, name)
-        if value is None and name != "oss_conn_id":
-            continue
-        if not isinstance(value, str):
-            wrong.append(f"{name}={shown(value)} is not allowed: expected text ({NATIVE_HINT})")
-        elif is_missing(value):
-            wrong.append(f"{name}={value!r} is not allowed: the template has no value; expected a name")
-        elif value != value.strip():
-            wrong.append(f"{name}={shown(value)} is not allowed: remove the blanks around it")
-    return wrong
-
-
-def wrong_switches(task: Any) -> list[str]:
-    """Return which arguments of a task should be ``True`` or ``False`` and are not: any text is true."""
-    return [
-        f"{name.lstrip('_')}={shown(value)} is not allowed: expected True or False"
-        for name in SWITCHES
-        if not isinstance(value := getattr(task, name, False), bool)
-    ]
-
-
-def checked_topic(topic: object, problems: list[str]) -> str:
-    """Return ``notify_topic`` as a text, empty where there is none; note what is wrong with it."""
-    from airflow_provider_oss_async.process.naming import topic_errors
-
-    wrong = [] if topic is None else topic_errors(topic, "notify_topic")
-    problems += wrong
-    return "" if topic is None or wrong else str(topic)
-
-
-def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
-    try:
-        return check()
-    except ProcessError as error:
-        problems.extend(error.problems or [str(error)])
-        return None
-
-
-def _seconds(value: Any) -> float | None:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _lineage(source: str, outputs: Sequence[str]) -> Any:
-    from airflow.providers.common.compat.openlineage.facet import Dataset
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
-    def dataset(uri: str) -> Any:
-        bucket, _, key = uri.removeprefix("oss://").partition("/")
-        return Dataset(namespace=f"oss://{bucket}", name=key)
-
-    return OperatorLineage(
-        inputs=[dataset(source)] if source else [], outputs=[dataset(uri) for uri in outputs]
-    )

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_oss_async.batch.sources import Inventory, ListFile, ObjectListing
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSBatchFailedError, ProcessError
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
+from airflow_provider_oss_async.operators.argument_checks import (
+    OnUncertainSubmit,
+    collect,
+    refusal,
+    seconds_of,
+    wrong_choices,
+    wrong_durations,
+    wrong_names,
+    wrong_switches,
+)
+from airflow_provider_oss_async.operators.kill_flag import KillFlag
+from airflow_provider_oss_async.operators.lineage import lineage
+from airflow_provider_oss_async.operators.task import OSSAsyncTask
 from airflow_provider_oss_async.process import ObjectURI
-from airflow_provider_oss_async.process.text import is_missing, shown
+from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +36,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from airflow_provider_oss_async.batch.specification import BatchSpecification
-    from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-    from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.operators.arguments import TaskArguments
     from airflow_provider_oss_async.process import Specification, SpecificationTemplate, Style
 
@@ -40,6 +49,12 @@ DEFAULT_TIMEOUT, MAX_BATCH_TIMEOUT = 24 * 3600.0, 30 * 24 * 3600.0
 DEFAULT_OBJECT_TIMEOUT = 6 * 3600.0
 #: Most jobs under way, most submissions a second, most attempts, most objects.
 MAX_IN_FLIGHT, MAX_SUBMITS, MAX_ATTEMPTS, MAX_OBJECTS = 10_000, 1000.0, 10, 10_000_000
+#: Choices of the arguments that have some.
+_CHOICES = {
+    "if_target_exists": ("overwrite", "skip"),
+    "manifest_format": ("jsonl", "csv"),
+    "on_uncertain_submit": get_args(OnUncertainSubmit),
+}
 #: Key of what the task state store keeps of a batch.
 KEY = "oss_async_batch"
 
@@ -48,7 +63,7 @@ class FinalBatchFailedError(OSSBatchFailedError, AirflowFailException):
     """Too many objects failed, and no retry can mend any of them. Final."""
 
 
-class OSSAsyncProcessBatchOperator(BaseOperator):
+class OSSAsyncProcessBatchOperator(OSSAsyncTask):
     """Run one asynchronous process on many objects: each is submitted once, followed, and reported.
 
     A ledger in OSS says what has been submitted, so that a retry, another worker or another triggerer goes on
@@ -160,33 +175,11 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
         self.manifest_format = manifest_format
         self.on_uncertain_submit = on_uncertain_submit
         self.deferrable = deferrable
-        self.imm_project = imm_project
-        self.region = region
-        self.oss_conn_id = oss_conn_id
-        self._killed = threading.Event()
+        self.imm_project = cast("str | None", imm_project)
+        self.region = cast("str | None", region)
+        self.oss_conn_id = cast("str", oss_conn_id)
+        self._killed = KillFlag()
         self._lineage: tuple[str, str] = ("", "")
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> OSSAsyncProcessBatchOperator:
-        # An event has a lock, which cannot be copied.
-        killed = self.__dict__.pop("_killed", None)
-        try:
-            copied = super().__deepcopy__(memo)
-        finally:
-            if killed is not None:
-                self.__dict__["_killed"] = killed
-        copied.__dict__["_killed"] = threading.Event()
-        return cast("OSSAsyncProcessBatchOperator", copied)
-
-    @cached_property
-    def hook(self) -> OSSAsyncHook:
-        """The hook of the task's connection."""
-        from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-
-        return OSSAsyncHook(
-            cast("str", self.oss_conn_id),
-            region=cast("str | None", self.region),
-            imm_project=cast("str | None", self.imm_project),
-        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the batch, or go on with the one that an earlier try began.
@@ -258,71 +251,50 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
         from airflow_provider_oss_async.batch.sources import sources_to_dict
         from airflow_provider_oss_async.batch.specification import BatchSpecification, process_to_dict
 
-        problems: list[str] = []
-        for name in ("oss_conn_id", "region", "imm_project"):
-            value = getattr(self, name)
-            if (value is not None or name == "oss_conn_id") and (
-                not isinstance(value, str) or is_missing(value)
-            ):
-                problems.append(f"{name}={shown(value)} is not allowed: expected a name")
-        if problems:
-            raise self._refusal(problems)
-        settings = self._settings()
-        process: dict[str, Any] = {}
-        sources: dict[str, Any] = {}
+        problems = wrong_switches(self)
+        if wrong := wrong_names(self):
+            # Without the connection's own region and bucket nothing else can be checked.
+            raise refusal(self.task_id, [*wrong, *problems])
+        settings = self.hook.settings
+        process = collect(problems, lambda: process_to_dict(self.process)) or {}
+        sources = collect(problems, lambda: sources_to_dict(self.sources, settings.bucket)) or {}
         target = ""
-        try:
-            process = process_to_dict(self.process)
-        except ProcessError as error:
-            problems += error.problems or [str(error)]
-        try:
-            sources = sources_to_dict(self.sources, settings.bucket)
-        except ProcessError as error:
-            problems += error.problems or [str(error)]
-        try:
-            if self.target is not None:
-                target = str(
-                    ObjectURI.parse(
-                        cast("str", self.target),
-                        name="target",
-                        default_bucket=settings.bucket,
-                        variables=True,
-                    )
-                )
-        except ProcessError as error:
-            problems.append(str(error))
+        if self.target is not None:
+            parsed = collect(
+                problems,
+                lambda: ObjectURI.parse(
+                    cast("str", self.target), name="target", default_bucket=settings.bucket, variables=True
+                ),
+            )
+            target = str(parsed or "")
         numbers = {
             "max_objects": self._whole("max_objects", 1, MAX_OBJECTS, problems),
             "max_in_flight": self._whole("max_in_flight", 1, MAX_IN_FLIGHT, problems),
             "attempts": self._whole("attempts", 1, MAX_ATTEMPTS, problems),
         }
-        seconds = {
-            "timeout": self._seconds("timeout", MAX_BATCH_TIMEOUT, problems),
-            "object_timeout": self._seconds("object_timeout", MAX_TIMEOUT, problems),
-            "max_submits_per_second": self._seconds("max_submits_per_second", MAX_SUBMITS, problems, unit=""),
-        }
+        problems += wrong_durations(self, {"timeout": MAX_BATCH_TIMEOUT, "object_timeout": MAX_TIMEOUT})
+        submits = seconds_of(self.max_submits_per_second)
+        if submits is None or not 0 < submits <= MAX_SUBMITS:
+            problems.append(
+                f"max_submits_per_second={shown(self.max_submits_per_second)} is not allowed: expected "
+                f"above 0, up to {MAX_SUBMITS:g}"
+            )
         max_failed = _tolerated(self.max_failed)
         if max_failed is None:
             problems.append(
                 f"max_failed={shown(self.max_failed)} is not allowed: expected a number from 0, or a share "
                 "between 0 and 1"
             )
-        for name, choices in (
-            ("if_target_exists", ("overwrite", "skip")),
-            ("manifest_format", ("jsonl", "csv")),
-            ("on_uncertain_submit", ("fail", "resubmit")),
-        ):
-            if (value := getattr(self, name)) not in choices:
-                problems.append(f"{name}={shown(value)} is not allowed: expected {' or '.join(choices)}")
+        problems += wrong_choices(self, _CHOICES)
         if _is_true(self.plan_only) is None:
             problems.append(f"dry_run={shown(self.plan_only)} is not allowed: expected true or false")
         bucket = _first_bucket(sources) or settings.bucket
         base = self._ledger_base(target, bucket, PREFIX, problems)
         if problems or base is None:
-            raise self._refusal(problems)
+            raise refusal(self.task_id, problems)
         ti = cast("Any", context["ti"])
         names = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(ti.max_tries))
-        timeout = seconds["timeout"]
+        timeout = seconds_of(self.timeout) or DEFAULT_TIMEOUT
         if self.execution_timeout is not None:
             timeout = min(timeout, self.execution_timeout.total_seconds())
         spec = BatchSpecification(
@@ -337,10 +309,10 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
             symlinks=self.symlinks,
             max_objects=numbers["max_objects"],
             max_in_flight=numbers["max_in_flight"],
-            max_submits_per_second=seconds["max_submits_per_second"],
+            max_submits_per_second=submits or 0.0,
             attempts=numbers["attempts"],
             max_failed=max_failed or 0,
-            object_timeout=seconds["object_timeout"],
+            object_timeout=seconds_of(self.object_timeout) or DEFAULT_OBJECT_TIMEOUT,
             manifest_format=self.manifest_format,
             on_uncertain_submit=cast("str", self.on_uncertain_submit),
             region=settings.region,
@@ -349,10 +321,11 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
         builder = RequestBuilder(spec)
         needs_target = builder.writes_object and not target and sources["kind"] in ("listing", "inventory")
         if needs_target or (target and not builder.writes_object):
-            raise self._refusal(
+            raise refusal(
+                self.task_id,
                 ["target is missing: the service saves the results nowhere else"]
                 if needs_target
-                else ["target is not allowed: this process writes no object"]
+                else ["target is not allowed: this process writes no object"],
             )
         return spec
 
@@ -390,38 +363,6 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
             return low
         return number
 
-    def _seconds(self, name: str, most: float, problems: list[str], *, unit: str = " s") -> float:
-        value = getattr(self, name)
-        try:
-            number = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        except (TypeError, ValueError):
-            number = 0.0
-        if isinstance(value, bool) or not 0 < number <= most:
-            problems.append(f"{name}={shown(value)} is not allowed: expected above 0, up to {most:g}{unit}")
-        return float(number)
-
-    def _refusal(self, problems: list[str]) -> ProcessError:
-        return ProcessError(
-            f"Nothing was submitted. To correct in task {self.task_id}: {'; '.join(problems)}",
-            problems=problems,
-        )
-
-    def _settings(self) -> ConnectionSettings:
-        from airflow.sdk.exceptions import AirflowNotFoundException
-
-        from airflow_provider_oss_async.exceptions import OSSConnectionError, error_text
-
-        try:
-            return self.hook.settings
-        except AirflowNotFoundException as error:
-            raise OSSConnectionError(
-                error_text(
-                    f"Nothing was submitted: there is no Airflow connection {self.oss_conn_id!r}",
-                    "Create it with type oss_async, or set oss_conn_id.",
-                    looked_up=str(error),
-                )
-            ) from None
-
     def _remember(
         self, context: Context, spec: BatchSpecification, phase: str, summary: Mapping[str, Any] | None = None
     ) -> None:
@@ -455,8 +396,8 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
         self.defer(
             trigger=OSSAsyncBatchTrigger(
                 batch_specification=spec.to_dict(),
-                oss_conn_id=cast("str", self.oss_conn_id),
-                region=cast("str | None", self.region),
+                oss_conn_id=self.oss_conn_id,
+                region=self.region,
                 deferred_at=time.time(),
                 event_hold=event_hold(),
             ),
@@ -507,10 +448,8 @@ class OSSAsyncProcessBatchOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the prefixes of sources and targets as datasets, for OpenLineage."""
-        from airflow_provider_oss_async.operators.base import _lineage
-
         source, target = self._lineage
-        return _lineage(source, [target] if target else [])
+        return lineage(source, [target] if target else [])
 
 
 def _is_true(value: Any) -> bool | None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import conf
 
-from airflow_provider_oss_async.operators.base import DEFAULT_TIMEOUT, OSSSpecificationOperator
+from airflow_provider_oss_async.operators.base import DEFAULT_TIMEOUT
+from airflow_provider_oss_async.operators.specification import OSSSpecificationOperator
 from airflow_provider_oss_async.process import DocumentConvert
 
 if TYPE_CHECKING:

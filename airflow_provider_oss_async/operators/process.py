@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import conf
 
 from airflow_provider_oss_async.exceptions import ProcessError
-from airflow_provider_oss_async.operators.base import DEFAULT_TIMEOUT, OSSAsyncBaseOperator, checked_topic
+from airflow_provider_oss_async.operators.argument_checks import checked_topic
+from airflow_provider_oss_async.operators.base import DEFAULT_TIMEOUT, OSSAsyncBaseOperator
 from airflow_provider_oss_async.process import Specification, Style, read_specification
 from airflow_provider_oss_async.process.text import shown
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from airflow_provider_oss_async.jobs.reconciliation import reconcile
 from airflow_provider_oss_async.jobs.submission import submit
 from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 from airflow_provider_oss_async.jobs.waiting import poll_once, settle_project
+from airflow_provider_oss_async.operators.kill_flag import KillFlag
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.hooks.oss_async import Run
@@ -61,7 +61,7 @@ class SubmitOrReconnect:
     max_poll_interval: float | None
     resubmit: bool
     if_target_exists: str = "overwrite"
-    killed: threading.Event = field(default_factory=threading.Event)
+    killed: KillFlag = field(default_factory=KillFlag)
 
     def obtain(self) -> WaitSpecification | ExistingOutputs:
         """Return the job and how to wait for it; or the outputs that are there, where those are the result.

@@ -188,7 +188,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
         :raises ProcessError: names every wrong one.
         """
-        from airflow_provider_oss_async.operators.base import wrong_names, wrong_switches
+        from airflow_provider_oss_async.operators.argument_checks import wrong_names, wrong_switches
 
         if names := wrong_names(self):
             raise self._refusal([*names, *wrong_switches(self)])
@@ -203,22 +203,15 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         return (first or ti.start_date).timestamp()
 
     def _wait_specification(self, settings: ConnectionSettings) -> WaitSpecification:
-        from airflow_provider_oss_async.jobs.completion import STRATEGIES, Circumstances
+        from airflow_provider_oss_async.jobs.completion import STRATEGIES
         from airflow_provider_oss_async.jobs.reference import read_job
         from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
-        from airflow_provider_oss_async.operators.base import wrong_switches
+        from airflow_provider_oss_async.operators.argument_checks import circumstances_of, wrong_switches
 
         problems = wrong_switches(self)
         names = [name for name, strategy in STRATEGIES.items() if strategy.for_sensor]
         if isinstance(self.completion, str) and self.completion in names:
-            circumstances = Circumstances(
-                conn_id=settings.conn_id,
-                waits=True,
-                deferrable=self.deferrable,
-                smq_endpoint=settings.smq_endpoint,
-                smq_queue=settings.smq_queue,
-                smq_topic=settings.smq_topic,
-            )
+            circumstances = circumstances_of(self, settings, waits=True)
             problems += STRATEGIES[self.completion].check(circumstances)
         else:
             problems.append(f"completion={self.completion!r} is not allowed: expected {' or '.join(names)}")

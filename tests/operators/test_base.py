@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import pickle
-import shutil
 import socket
 import time
 from datetime import timedelta
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog.testing
-from airflow.sdk import DAG, Asset, XComArg
+from airflow.sdk import DAG, Asset
 from airflow.sdk.exceptions import AirflowFailException
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -29,27 +25,21 @@ from airflow_provider_oss_async.exceptions import (
     OSSSubmitRefusedError,
     ProcessError,
 )
-from airflow_provider_oss_async.operators.audio import OSSAudioConcatOperator
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
 from airflow_provider_oss_async.operators.job_store import KEY
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from airflow_provider_oss_async.process import Style, VideoConvert, parse_process
-from airflow_provider_oss_async.process.grammar import Segment
 from airflow_provider_oss_async.triggers.oss_async import may_end_in_trigger
-from tests.support.tasks import deferred, resume_deferred
+from tests.support.tasks import deferred, resume_deferred, video
 from tests.support.tasks import run_to_end as run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("quick", "connect")
-
-
-def video(**arguments: Any) -> OSSVideoConvertOperator:
-    values = {"source": "in.mov", "target": "out.mp4", "container": "mp4", **arguments}
-    return OSSVideoConvertOperator(task_id="video", **values)
 
 
 def test_a_job_is_submitted_and_waited_for(stand: Any, new_try: Any) -> None:
@@ -309,82 +299,6 @@ def test_an_event_that_says_nothing(new_try: Any) -> None:
         video().execute_complete(new_try(), None)
 
 
-# Arguments
-
-
-def test_all_wrong_arguments_are_named_at_once_and_nothing_is_sent(stand: Any, new_try: Any) -> None:
-    wrong = {
-        "source": "oss://B_/x",
-        "target": "/x",
-        "completion": "email",
-        "on_uncertain_submit": "pray",
-        "timeout": -1,
-        "poll_interval": "often",
-        "width": 99999,
-        "frame_rate": "abc",
-    }
-    with pytest.raises(ProcessError) as caught:
-        video(**wrong).execute(new_try())
-    for name in wrong:
-        assert name in str(caught.value), name
-    assert "Nothing was submitted" in str(caught.value)
-    assert len(caught.value.problems) == len(wrong)
-    assert isinstance(caught.value, ValueError)
-    assert stand.accepted() == []
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-@pytest.mark.parametrize(
-    ("fields", "part"),
-    [
-        ({"target": None}, "needs a target"),
-        ({"target": "in.mov"}, "being read"),
-        ({"source": "{{ ds }}.mov"}, "template"),
-        ({"source": ""}, "source"),
-        ({"source": None}, "source"),
-        ({"target": ""}, "target"),
-        ({"target": "out/"}, "ends in /"),
-        ({"target": "{nonsense}.mp4"}, "nonsense"),
-        ({"timeout": 7 * 24 * 3600}, "timeout"),
-        ({"timeout": None}, "timeout"),
-        ({"extra_params": {"zz": "1|sys/saveas,o_YQ"}}, "zz"),
-        ({"extra_params": {"f": "mov"}}, "f"),
-        ({"notify_topic": "a/b"}, "topic"),
-    ],
-)
-def test_a_wrong_argument(stand: Any, new_try: Any, fields: dict[str, Any], part: str) -> None:
-    with pytest.raises(ProcessError) as caught:
-        video(**fields).execute(new_try())
-    assert part in str(caught.value)
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-def test_extra_params_are_passed_on(stand: Any, new_try: Any) -> None:
-    video(extra_params={"zz": "9"}).execute(new_try())
-    assert parse_process(stand.accepted()[0]["process"]).param("zz") == "9"
-    with pytest.raises(ProcessError, match="extra_params"):
-        OSSAsyncProcessOperator(
-            task_id="t",
-            source="in.mov",
-            target="o.mp4",
-            process="video/convert,f_mp4",
-            extra_params={"z": "1"},  # type: ignore[call-arg]
-        ).execute(new_try())
-
-
-@pytest.mark.parametrize(
-    "key",
-    ["a,b/c|sys/saveas,o_YQ", "two words", "日/ü", "a+b", "a%2Fb", "a&b=c;d", "'\"\\`$(x)", "q?x#y"],
-)
-def test_hostile_names_are_names(stand: Any, new_try: Any, key: str) -> None:
-    stand.put(f"{key}.mov")
-    result = video(source=f"{key}.mov", target=f"oss://media/out/{key}.mp4").execute(new_try())
-    assert result["source"] == f"oss://media/{key}.mov"
-    assert result["outputs"] == [f"oss://media/out/{key}.mp4"]
-    (accepted,) = stand.accepted()
-    assert parse_process(accepted["process"]).params == (("f", "mp4"),)
-
-
 # Trouble
 
 
@@ -613,40 +527,6 @@ def test_a_listener_is_no_import_error_and_hears_of_the_end(tmp_path: Path) -> N
 
 
 # Metadata
-
-
-@pytest.mark.parametrize("deferrable", [False, True])
-def test_lineage_is_that_of_the_task_itself(stand: Any, new_try: Any, deferrable: bool) -> None:
-    """Also of one of several mapped tasks, and without XCom."""
-    stand.put("other.mov")
-    stand.service.add_fault("job_delay", seconds=0.3, times=0)
-    tasks = [
-        video(source=f"{name}.mov", target=f"{name}.mp4", do_xcom_push=False, deferrable=deferrable)
-        for name in ("in", "other")
-    ]
-    for task in tasks:
-        run(task, new_try())
-    for task, name in zip(tasks, ("in", "other"), strict=True):
-        lineage = task.get_openlineage_facets_on_complete(None)
-        assert [(data.namespace, data.name) for data in lineage.inputs] == [("oss://media", f"{name}.mov")]
-        assert [(data.namespace, data.name) for data in lineage.outputs] == [("oss://media", f"{name}.mp4")]
-
-
-@pytest.mark.parametrize("deferrable", [False, True])
-def test_lineage_of_a_failure_has_the_input(stand: Any, new_try: Any, deferrable: bool) -> None:
-    stand.service.add_fault("job_delay", seconds=0.3)
-    stand.service.add_fault("job_fail")
-    first, second = video(deferrable=deferrable), video(deferrable=deferrable)
-    context = new_try()
-    # The worker that resumes a task knows nothing of its first part.
-    event = resume_deferred(deferred(first, context)) if deferrable else None
-    with pytest.raises(OSSJobFailedError):
-        second.execute_complete(context, event) if deferrable else second.execute(context)
-    lineage = second.get_openlineage_facets_on_failure(None)
-    assert [(data.namespace, data.name) for data in lineage.inputs] == [("oss://media", "in.mov")]
-    assert lineage.outputs == []
-
-
 CONSOLE = "https://oss.console.aliyun.com/bucket/oss-cn-hangzhou/media/overview"
 
 
@@ -760,247 +640,6 @@ def test_a_missing_connection_is_named_and_final(new_try: Any) -> None:
     assert "oss_async" in caught.value.advice
 
 
-# Common arguments, checked before anything is sent
-
-
-WRONG: dict[str, Sequence[Any]] = {
-    "imm_project": (2026, "None", "", " ", ["p"], " local-project "),
-    "region": (2026, "None", "", " "),
-    "oss_conn_id": (2026, "None", "", " ", None),
-    "target": ("None", "", " ", 2026, ["a"]),
-    "notify_topic": ("None", "", " ", 2026),
-    "timeout": (float("nan"), float("inf"), True, "soon", 0, -1, None, []),
-    "poll_interval": (float("nan"), True, 0, 3601, timedelta(hours=2)),
-    **dict.fromkeys(
-        ("allow_ignored", "wait_for_completion", "deferrable", "durable", "retry_failed_job"),
-        ("False", 0, None),
-    ),
-    "end_from_trigger": ("no",),
-    **dict.fromkeys(
-        ("completion", "on_uncertain_submit", "if_target_exists"), ("None", None, 3, ["imm"], "IMM")
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [(name, value) for name, values in WRONG.items() for value in values],
-)
-def test_a_common_argument_of_the_wrong_type_or_meaning(
-    stand: Any, new_try: Any, name: str, value: Any
-) -> None:
-    with pytest.raises(ProcessError) as caught:
-        video(**{name: value}).execute(new_try())
-    assert name in str(caught.value)
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-class Unprintable:
-    def __repr__(self) -> str:
-        raise RuntimeError("no")
-
-
-@pytest.mark.parametrize("name", ["imm_project", "timeout", "completion", "durable", "source", "target"])
-def test_a_value_that_cannot_be_printed(stand: Any, new_try: Any, name: str) -> None:
-    with pytest.raises(ProcessError, match=name):
-        video(**{name: Unprintable()}).execute(new_try())
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-@pytest.mark.parametrize("value", ["300", 300, timedelta(minutes=5)])
-def test_a_timeout_in_every_form(stand: Any, new_try: Any, value: Any) -> None:
-    assert video(timeout=value).execute(new_try())["status"] == "succeeded"
-
-
-def test_a_wrong_project_is_refused_before_the_job(stand: Any, new_try: Any) -> None:
-    with pytest.raises(ProcessError, match="'other' is not the project of bucket media") as caught:
-        video(imm_project="other").execute(new_try())
-    assert "local-project" in caught.value.advice
-    assert isinstance(caught.value, AirflowFailException)
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-def test_where_the_project_cannot_be_checked_the_log_says_so(stand: Any, new_try: Any, caplog: Any) -> None:
-    stand.service.add_fault(
-        "refuse", match="IMM:GetOSSBucketAttachment", status=403, code="NoPermission", times=0
-    )
-    assert video().execute(new_try())["status"] == "succeeded"
-    assert "could not be checked that the bucket media is bound to IMM project 'local-project'" in caplog.text
-
-
-def test_outlets_need_the_wait(stand: Any, new_try: Any) -> None:
-    with pytest.raises(ProcessError, match="outlets are not allowed with wait_for_completion=False"):
-        video(outlets=[Asset("oss://media/out.mp4")], wait_for_completion=False).execute(new_try())
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-# Handing results on
-
-
-def test_a_result_with_one_output_is_a_source(stand: Any, new_try: Any) -> None:
-    first = video().execute(new_try())
-    second = video(source=first, target="again.mp4").execute(new_try())
-    assert second["source"] == "oss://media/out.mp4"
-    context = new_try()
-    video(source=second).execute(context)
-    assert context["ti"].xcoms["outputs"] == ["oss://media/out.mp4"]
-
-
-def test_a_list_of_one_output_is_a_source(stand: Any, new_try: Any) -> None:
-    first = video().execute(new_try())
-    second = video(source=first["outputs"], target="again.mp4").execute(new_try())
-    assert second["source"] == "oss://media/out.mp4"
-
-
-def test_results_are_merged(stand: Any, new_try: Any) -> None:
-    first = video().execute(new_try())
-    merged = OSSAudioConcatOperator(
-        task_id="t",
-        source=first,
-        target="all.mp3",
-        container="mp3",
-        before=first,  # type: ignore[arg-type]
-        after=[first, {"object": first, "duration": 2}, "in.mov"],  # type: ignore[list-item]
-    ).execute(new_try())
-    assert parse_process(merged["process"]).segments == (
-        Segment("pre", "out.mp4"),
-        Segment("sur", "out.mp4"),
-        Segment("sur", "out.mp4", (("t", "2000"),)),
-        Segment("sur", "in.mov"),
-    )
-
-
-def test_every_further_object_of_a_merge_that_is_no_object_is_named(stand: Any, new_try: Any) -> None:
-    several = {"task_id": "T", "outputs": ["oss://media/a", "oss://media/b"]}
-    with pytest.raises(ProcessError) as caught:
-        OSSAudioConcatOperator(
-            task_id="t",
-            source="in.mov",
-            target="all.mp3",
-            container="mp3",
-            sample_rate=1,
-            after=["in.mov", several, {"object": {"task_id": "T"}}],  # type: ignore[list-item]
-        ).execute(new_try())
-    for part in (
-        "after[1] is a result with 2 objects",
-        "after[2] is a result without outputs",
-        "sample_rate=1 is not allowed",
-    ):
-        assert part in str(caught.value)
-
-
-def test_mapping_over_outputs_says_how_to_do_it() -> None:
-    with DAG("d", schedule=None):
-        result: Any = video().output
-        partial = OSSVideoConvertOperator.partial(task_id="t", target="x", container="mp4")
-        with pytest.raises(ValueError, match="cannot map over XCom") as caught:
-            partial.expand(source=result["outputs"])
-    assert ".expand(source=outputs(video.output)), where outputs is a @task" in str(caught.value)
-
-
-def test_references_to_results_are_airflows_own() -> None:
-    with DAG("d", schedule=None) as dag:
-        first = video()
-        result: Any = first.output
-        second = OSSVideoConvertOperator(
-            task_id="second", source=result["outputs"], target="again.mp4", container="mp4"
-        )
-    assert str(result["outputs"]) == (
-        "{{ task_instance.xcom_pull(task_ids='video', dag_id='d', key='outputs') }}"
-    )
-    assert result["task_id"] == XComArg(first, "task_id")
-    assert second.upstream_task_ids == {"video"}
-    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    assert DagSerialization.from_dict(stored).task_dict["second"].upstream_task_ids == {"video"}
-
-
-@pytest.mark.parametrize(
-    ("source", "parts"),
-    [
-        (
-            {"task_id": "T", "outputs": ["oss://media/a", "oss://media/b"]},
-            ["2 objects", "expand(source=outputs(task.output))"],
-        ),
-        ({"task_id": "T", "outputs": []}, ["without outputs"]),
-        ({"task_id": "T"}, ["without outputs"]),
-        (["oss://media/a", "oss://media/b"], ["list with 2", "expand(source=outputs(task.output))"]),
-        (["oss://media/a", "oss://media/b", "oss://media/c"], ["list with 3"]),
-        ([], ["list without outputs"]),
-        # What a template makes of a list, and what Airflow maps over where it is given a whole result.
-        ("['oss://media/a', 'oss://media/b']", ["text of a list", "expand(source=outputs(task.output))"]),
-        (("outputs", ["oss://media/a"]), ["one entry (outputs)", "expand(source=outputs(task.output))"]),
-        ("{'task_id': 'T', 'outputs': ['oss://media/a']}", ["source=task.output", "outputs"]),
-    ],
-)
-def test_a_source_that_is_not_one_object(stand: Any, new_try: Any, source: Any, parts: list[str]) -> None:
-    with pytest.raises(ProcessError) as caught:
-        video(source=source).execute(new_try())
-    for part in parts:
-        assert part in str(caught.value)
-    assert stand.requests("OSS:AsyncProcessObject") == 0
-
-
-CHAIN_FILE = """
-from airflow.sdk import DAG, task
-from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
-from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
-from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
-from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-
-@task
-def outputs_of(result):
-    return result["outputs"]
-
-@task
-def submit():
-    return OSSAsyncHook().submit("in.mov", "video/convert,f_mp4", target="submitted.mp4")
-
-@task
-def task_id_of(job):
-    return job["task_id"]
-
-with DAG("chain", schedule=None):
-    pages = OSSDocumentConvertOperator(
-        task_id="pages", source="in.mov", target="p/{index}.{autoext}", target_format="png"
-    )
-    # Over the outputs of one result, and over several results with one output each.
-    each = OSSVideoConvertOperator.partial(
-        task_id="each", target="each/{barename}.mp4", container="mp4"
-    ).expand(source=outputs_of(pages.output))
-    OSSVideoConvertOperator.partial(
-        task_id="again", target="again/{barename}.mp4", container="mp4"
-    ).expand(source=each.output)
-    one = OSSVideoConvertOperator(task_id="one", source="in.mov", target="out.mp4", container="mp4")
-    OSSVideoConvertOperator(task_id="chained", source=one.output, target="chained.mp4", container="mp4")
-    # What the hook returns goes through XCom too.
-    submitted = submit()
-    OSSAsyncTaskSensor(task_id="wait", job=submitted, poke_interval=0.1)
-    task_id_of(submitted)
-"""
-
-
-@pytest.fixture
-def dag_folder(airflow_db: None) -> Iterator[Path]:
-    """The folder from which ``dag.test()`` takes a DAG."""
-    folder = Path(os.environ["AIRFLOW_HOME"], "dags")
-    folder.mkdir(exist_ok=True)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def test_results_are_handed_on_in_a_dag(stand: Any, dag_folder: Path) -> None:
-    from airflow.dag_processing.dagbag import DagBag
-
-    (dag_folder / "chain.py").write_text(CHAIN_FILE)
-    bag = DagBag(str(dag_folder / "chain.py"))
-    assert bag.import_errors == {}
-    assert bag.dags["chain"].test().state == "success"
-    sources = sorted(line["source"].removeprefix("oss://media/") for line in stand.accepted())
-    each_sources = [f"each/{number}.mp4" for number in (1, 2, 3)]
-    page_sources = [f"p/{number}.png" for number in (1, 2, 3)]
-    assert sources == [*each_sources, "in.mov", "in.mov", "in.mov", "out.mp4", *page_sources]
-
-
 DEFERRED_FILE = """
 from airflow.sdk import DAG
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
@@ -1037,49 +676,3 @@ def test_deferred_tasks_in_a_dag_without_a_scheduler(
     assert time.monotonic() - began < 100
     sources = sorted(line["source"].removeprefix("oss://media/") for line in stand.accepted())
     assert sources == ["a.mp4", "b.mp4", "in.mov"]
-
-
-# A watermark that is not there
-
-
-@pytest.mark.parametrize("deferrable", [False, True])
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("WatermarkNotFound", "who knows"),
-        ("InvalidArgument", "The image does not contain a blind watermark."),
-        ("Failed", "no watermark detected"),
-    ],
-)
-def test_a_missing_watermark_may_be_a_result(
-    stand: Any, new_try: Any, deferrable: bool, code: str, message: str
-) -> None:
-    stand.service.add_fault("job_delay", seconds=0.3)
-    stand.service.add_fault("job_fail", code=code, message=message)
-    task = OSSDecodeBlindWatermarkOperator(
-        task_id="t", source="in.mov", missing_ok=True, deferrable=deferrable
-    )
-    context = new_try()
-    result = run(task, context)
-    assert (result["content"], result["outputs"], result["status"]) == (None, [], "failed")
-    assert result["task_id"] == stand.accepted()[0]["task_id"]
-    assert context["ti"].xcoms["outputs"] == []
-    assert "code" not in context["ti"].xcoms
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({}, "no watermark detected"), ({"missing_ok": True}, "the image cannot be read")],
-)
-def test_every_other_failure_of_decoding_is_one(
-    stand: Any, new_try: Any, arguments: dict[str, Any], message: str
-) -> None:
-    stand.service.add_fault("job_fail", code="Failed", message=message)
-    with pytest.raises(OSSJobFailedError, match=message):
-        OSSDecodeBlindWatermarkOperator(task_id="t", source="in.mov", **arguments).execute(new_try())
-
-
-def test_missing_ok_is_true_or_false(stand: Any, new_try: Any) -> None:
-    with pytest.raises(ProcessError, match="missing_ok='yes'"):
-        OSSDecodeBlindWatermarkOperator(task_id="t", source="in.mov", missing_ok="yes").execute(new_try())  # type: ignore[arg-type]
-    assert stand.requests("OSS:AsyncProcessObject") == 0

@@ -10,9 +10,10 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_oss_async.operators.audio import OSSAudioConcatOperator
-from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator, OSSSpecificationOperator
+from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
+from airflow_provider_oss_async.operators.specification import OSSSpecificationOperator
 from airflow_provider_oss_async.operators.video import (
     OSSVideoConcatOperator,
     OSSVideoConvertOperator,

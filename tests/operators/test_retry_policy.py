@@ -18,8 +18,7 @@ from airflow_provider_oss_async.operators.document import OSSDocumentConvertOper
 from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.retry_policy import MAX_DELAY, OSSRetryPolicy
-from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
-from tests.support.tasks import new_context, run_to_end
+from tests.support.tasks import new_context, run_to_end, video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("quick", "connect")
 
 FAIL, RETRY, DEFAULT = RetryAction.FAIL, RetryAction.RETRY, RetryAction.DEFAULT
-
-
-def video(**arguments: Any) -> OSSVideoConvertOperator:
-    values = {"source": "in.mov", "target": "out.mp4", "container": "mp4", **arguments}
-    return OSSVideoConvertOperator(task_id="video", **values)
 
 
 def refused(match: str, status: int, code: str) -> dict[str, Any]:

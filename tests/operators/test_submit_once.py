@@ -21,14 +21,9 @@ from airflow_provider_oss_async.exceptions import (
 from airflow_provider_oss_async.jobs.submission import INTENT_MAX_AGE
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.job_store import KEY
-from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+from tests.support.tasks import video
 
 pytestmark = pytest.mark.usefixtures("quick", "connect")
-
-
-def video(**arguments: Any) -> OSSVideoConvertOperator:
-    values = {"source": "in.mov", "target": "out.mp4", "container": "mp4", **arguments}
-    return OSSVideoConvertOperator(task_id="video", **values)
 
 
 def document(**arguments: Any) -> OSSDocumentConvertOperator:

@@ -8,10 +8,13 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+
+if TYPE_CHECKING:
+    from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 
 
 class Store(dict[str, Any]):
@@ -86,3 +89,11 @@ def run_to_end(task: Any, context: Any) -> Any:
     except TaskDeferred as task_deferred:
         event = resume_deferred(task_deferred)
     return task.resume_execution("execute_complete", {"event": event}, context)
+
+
+def video(**arguments: Any) -> OSSVideoConvertOperator:
+    """Return a task that converts ``in.mov``."""
+    from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+
+    values = {"source": "in.mov", "target": "out.mp4", "container": "mp4", **arguments}
+    return OSSVideoConvertOperator(task_id="video", **values)

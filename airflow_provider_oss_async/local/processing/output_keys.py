@@ -18,17 +18,30 @@ _TIMES = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "se
 
 
 def output_of(
-    process: Process, source: ObjectURI, file: ProducedFile, *, uploaded: float, created: float
+    process: Process,
+    source: ObjectURI,
+    file: ProducedFile,
+    *,
+    uploaded: float,
+    created: float,
+    frame_suffix: str = "_{stream}_{index}",
+    index_digits: int = 1,
 ) -> ObjectURI:
     """Return the object that one produced file becomes.
 
     :param process: the instruction, with a saveas.
     :param uploaded: when the source was written, seconds since the epoch.
     :param created: when the job was accepted, seconds since the epoch.
+    :param frame_suffix: what is appended to names of frames without ``{index}``.
+    :param index_digits: least number of digits of ``{index}``.
     :raises JobFailed: the template names a variable that does not apply.
     """
     assert process.saveas is not None  # noqa: S101  (checked when the job was accepted)
-    values = {**source_variables(source), "index": file.index_text, "autoext": file.extension}
+    values = {
+        **source_variables(source),
+        "index": file.index_text.zfill(index_digits),
+        "autoext": file.extension,
+    }
     document = process.operation == "doc/convert"
     if not document:
         values["streamindex"] = str(file.stream_index)
@@ -52,6 +65,7 @@ def output_of(
     except ProcessError as error:
         raise JobFailed("InvalidArgument", str(error)) from None
     if not document and "." not in posixpath.basename(process.saveas.key):
-        key += f"_{file.stream_index}_{file.index}" if numbered else ""
+        if numbered:
+            key += frame_suffix.format(stream=file.stream_index, index=file.index)
         key += f".{file.extension}"
     return ObjectURI(bucket, key.lstrip("/"))

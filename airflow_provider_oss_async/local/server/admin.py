@@ -10,6 +10,7 @@ request                                 effect
 ``PUT /_local/buckets/NAME``            create or change a bucket: ``imm_project``, ``region``, ``styles``
 ``PUT /_local/projects/NAME``           create or change an IMM project: ``engine_concurrency``
 ``PUT /_local/settings``                change ``queue_seconds``, ``list_delay``
+``PUT /_local/behaviour``               set the switches of what is not documented
 ``PUT /_local/topics/NAME``             create an SMQ topic with ``queues`` (list) and ``format``
 ``PUT /_local/queues/NAME``             create or change an SMQ queue: ``visibility``, ``retention`` (seconds)
 ``GET /_local/event-rules``             show the event notification rules
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from airflow_provider_oss_async.local.server.behaviour import Behaviour
 from airflow_provider_oss_async.local.server.faults import Fault
 from airflow_provider_oss_async.local.server.object_events import EventRule
 from airflow_provider_oss_async.local.server.signatures import AccessKey
@@ -110,6 +112,8 @@ class Admin:
             _check(data, queue_seconds=_is_seconds, list_delay=_is_seconds)
             cloud.runner.queue_seconds = data.get("queue_seconds", cloud.runner.queue_seconds)
             cloud.list_delay = data.get("list_delay", cloud.list_delay)
+        elif kind == "behaviour" and not name:
+            cloud.behaviour = Behaviour.read(data)
         elif kind == "buckets" and name:
             _check(data, imm_project=_is_text_or_none, region=_is_text, styles=_is_styles)
             cloud.store.create_bucket(name, cloud.region, cloud.owner)

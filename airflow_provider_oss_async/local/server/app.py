@@ -24,6 +24,7 @@ from airflow_provider_oss_async.local.server.faults import Fault
 from airflow_provider_oss_async.local.server.imm_service import IMMService
 from airflow_provider_oss_async.local.server.oss_service import OSSService
 from airflow_provider_oss_async.local.server.refusal import Refusal
+from airflow_provider_oss_async.local.server.rights import needed
 from airflow_provider_oss_async.local.server.smq_service import SMQService
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class _Service(Protocol):
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response: ...
 
     def throttled(self, seconds: float) -> Refusal: ...
+
+    def denied(self, right: str) -> Refusal: ...
 
     def too_large(self) -> Refusal: ...
 
@@ -91,6 +94,11 @@ class _Dispatcher:
                 )
             for fault in faults.take("throttle", subject):
                 raise service.throttled(fault.duration() or 1)
+            for right in needed(subject):
+                if faults.take("deny", right):
+                    raise service.denied(right)
+            if service is self._imm and not self._cloud.behaviour.admits():
+                raise service.throttled(1)
             response = await handler(request)
         except Refusal as refusal:
             self.errors[f"{subject} {refusal.status} {refusal.code}"] += 1

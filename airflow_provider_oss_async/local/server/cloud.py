@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.local.processing.run import process_job
+from airflow_provider_oss_async.local.server.behaviour import Behaviour
 from airflow_provider_oss_async.local.server.broker import Broker
 from airflow_provider_oss_async.local.server.faults import Fault, Faults
 from airflow_provider_oss_async.local.server.job_runner import (
@@ -51,6 +53,7 @@ class Cloud:
         default 100. The others are queued.
     :param queue_seconds: how long a job may be queued before it fails, in seconds; default 1800.
     :param list_delay: seconds after its end for which ``ListTasks`` shows a task as running; default 0.
+    :param behaviour: switches for what is not documented; see :class:`.Behaviour`.
     :param faults: faults to begin with.
     :param processor: does the work of a job; default :func:`.process_job`, which really does it.
     :raises ValueError: a number is out of range, a name is not valid, or another server is using the data
@@ -74,6 +77,7 @@ class Cloud:
         engine_concurrency: int = ENGINE_CONCURRENCY,
         queue_seconds: float = QUEUE_SECONDS,
         list_delay: float = 0,
+        behaviour: Mapping[str, Any] | None = None,
         faults: Iterable[Fault] = (),
         processor: Processor = process_job,
     ) -> None:
@@ -87,6 +91,7 @@ class Cloud:
             )
         self.region, self.owner = region, owner
         self.list_delay = list_delay
+        self.behaviour = Behaviour.read(dict(behaviour or {}))
         self.endpoint = ""
         self.store = Store(data_dir)
         self.verifier = Verifier(keys)
@@ -103,6 +108,7 @@ class Cloud:
             workers=workers,
             seconds=seconds,
             queue_seconds=queue_seconds,
+            behaviour=lambda: self.behaviour,
             written=self.raise_event,
             finished=self._publish,
         )
@@ -175,6 +181,8 @@ class Cloud:
         if not job.topic or self.faults.take("notify_drop", *job.subjects):
             return
         message = completion_message(job, region=self.region, owner=self.owner)
+        if self.behaviour.message_body == "foreign":
+            message = json.dumps({"event": "done", "id": job.event_id})
         if self.faults.take("notify_base64", *job.subjects):
             message = base64.b64encode(message.encode()).decode()
         for _ in range(2 if self.faults.take("notify_twice", *job.subjects) else 1):

@@ -9,6 +9,7 @@ in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 ``delay``        the answer is sent ``seconds`` later
 ``refuse``       nothing is done; answers ``status``, ``code``, ``message`` (default 500 InternalError)
 ``throttle``     nothing is done; the service's throttling answer, to be retried after ``seconds`` (default 1)
+``deny``         nothing is done; the service's answer to a missing right
 ``close``        nothing is done; the connection is closed without an answer
 ``lose``         the request is carried out, then the connection is closed without an answer
 ``cut``          the request is carried out, half of the answer is sent, then the connection is closed
@@ -27,8 +28,9 @@ in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 ===============  ==========================================================================================
 
 ``match`` is a shell pattern. For requests it is compared with ``SERVICE:Action``, such as ``IMM:GetTask`` or
-``OSS:*``; for jobs and messages with the operation (``video/*``) and the source (``oss://media/*.mp4``); for
-object events with the event type (``ObjectCreated:*``) and the object (``oss://media/*.mp4``).
+``OSS:*``; for ``deny`` with each right that the request needs (``oss:PutObject``); for jobs and messages
+with the operation (``video/*``) and the source (``oss://media/*.mp4``); for object events with the event type
+(``ObjectCreated:*``) and the object (``oss://media/*.mp4``).
 Default ``*``. Faults of jobs are assigned at the submission, those of messages at the end of the job.
 ``times``: how often the fault is applied, default 1, 0 for no limit. ``every``: it is applied to every n-th
 matching event only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random; with
@@ -43,7 +45,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-REQUEST_KINDS = ("delay", "refuse", "throttle", "close", "lose", "cut", "hang")
+REQUEST_KINDS = ("delay", "refuse", "throttle", "deny", "close", "lose", "cut", "hang")
 JOB_KINDS = ("job_delay", "job_fail", "job_forget", "notify_drop", "notify_twice", "notify_base64")
 EVENT_KINDS = ("event_drop", "event_twice", "event_delay", "event_swap")
 KINDS = REQUEST_KINDS + JOB_KINDS + EVENT_KINDS

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from airflow_provider_oss_async.local.server.job_table import JobRecord, iso
 from airflow_provider_oss_async.local.server.refusal import Refusal
+from airflow_provider_oss_async.local.server.rights import denial
 from airflow_provider_oss_async.local.server.signatures import SignedRequest
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.local.server.store import Bucket
 
 _VERSION = "2020-09-30"
+#: Of STS, whose one action is served here as well.
+_OTHER_VERSIONS = {"GetCallerIdentity": "2015-04-01"}
 
 
 class IMMService:
@@ -49,13 +52,15 @@ class IMMService:
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """Return an error in the form of the OpenAPI gateway."""
-        body = {
+        body: dict[str, Any] = {
             "RequestId": _request_id(),
             "HostId": request.host,
             "Code": refusal.code,
             "Message": refusal.message,
             "Recommend": "",
         }
+        if refusal.denied:
+            body["AccessDeniedDetail"] = denial(refusal.denied)
         return web.json_response(body, status=refusal.status, headers=refusal.headers)
 
     def throttled(self, seconds: float) -> Refusal:
@@ -65,13 +70,19 @@ class IMMService:
             429, "Throttling.User", "Request was denied due to user flow control.", headers=headers
         )
 
+    def denied(self, right: str) -> Refusal:
+        """Return the error of the gateway for a missing right."""
+        text = "You are not authorized to operate on the specified resources."
+        return Refusal(403, "NoPermission", text, denied=right)
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         signed = SignedRequest(request.method, request.raw_path, request.headers)
         self._cloud.verifier.acs3(signed, body)
-        if request.headers.get("x-acs-version") != _VERSION:
+        version = _OTHER_VERSIONS.get(request.headers["x-acs-action"], _VERSION)
+        if request.headers.get("x-acs-version") != version:
             raise Refusal(
-                400, "InvalidVersion", f"Specified parameter Version is not valid; it is {_VERSION}."
+                400, "InvalidVersion", f"Specified parameter Version is not valid; it is {version}."
             )
         action = self.ACTIONS.get(request.headers["x-acs-action"])
         if action is None:
@@ -99,6 +110,9 @@ class IMMService:
         limit = given.get("MaxResults") or "100"
         if sort not in ("TaskId", "StartTime", "EndTime") or order not in ("asc", "desc"):
             raise _invalid("Sort or Order")
+        behaviour = self._cloud.behaviour
+        if sort == "EndTime" and behaviour.end_time_cursor == "refused":
+            raise _invalid("Sort")
         if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= 100:
             raise _invalid("MaxResults")
         ranges = {
@@ -106,6 +120,7 @@ class IMMService:
             for name in ("StartTime", "EndTime")
             if given.get(f"{name}Range")
         }
+        visible_start = time.time_ns() + 1 - round(behaviour.start_list_delay * 10**9)
         visible_end = time.time_ns() + 1 - round(self._cloud.list_delay * 10**9)
         after: tuple[Any, str] | None = None
         if given.get("NextToken"):
@@ -125,15 +140,23 @@ class IMMService:
                 or (status and job.status != status)
                 or not all(inside.values())
                 or ("EndTime" in ranges and not job.ended)
+                or job.started >= visible_start
+                or (sort == "EndTime" and self._left_out(job))
             ):
                 continue
             if len(tasks) == int(limit):
                 token = base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
                 return {"Tasks": tasks, "NextToken": token}
             progress = 100 if job.status == "Succeeded" else 0
-            tasks.append({**_describe(job, given.get("RequestDefinition", "")), "Progress": progress})
+            definition = given.get("RequestDefinition", "") if behaviour.definitions else ""
+            tasks.append({**_describe(job, definition), "Progress": progress})
             place = here
         return {"Tasks": tasks}
+
+    def _left_out(self, job: JobRecord) -> bool:
+        if self._cloud.behaviour.end_time_cursor != "incomplete":
+            return False
+        return [one.task_id for one in self._cloud.table.all()].index(job.task_id) % 2 == 1
 
     def _get_project(self, given: dict[str, str]) -> dict[str, Any]:
         project = self._project(given)
@@ -189,7 +212,8 @@ class IMMService:
         task_type, task_id = _required(given, "TaskType"), _required(given, "TaskId")
         job = self._cloud.table.get(task_id)
         if job is None or job.project != project or job.task_type != task_type:
-            raise _not_found("Task")
+            behaviour = self._cloud.behaviour
+            raise Refusal(400, behaviour.unknown_task_code, behaviour.unknown_task_message)
         return job
 
     def _bucket(self, given: dict[str, str]) -> Bucket:
@@ -198,6 +222,16 @@ class IMMService:
             raise _not_found("Bucket")
         return bucket
 
+    def _caller(self, given: dict[str, str]) -> dict[str, Any]:
+        owner = self._cloud.owner
+        return {
+            "IdentityType": "RAMUser",
+            "AccountId": owner,
+            "Arn": f"acs:ram::{owner}:user/local",
+            "PrincipalId": "200000000000000002",
+            "UserId": "200000000000000002",
+        }
+
     ACTIONS: ClassVar[dict[str, Callable[[IMMService, dict[str, str]], dict[str, Any]]]] = {
         "GetTask": _get_task,
         "ListTasks": _list_tasks,
@@ -205,6 +239,7 @@ class IMMService:
         "GetOSSBucketAttachment": _get_attachment,
         "AttachOSSBucket": _attach,
         "GetProject": _get_project,
+        "GetCallerIdentity": _caller,
     }
 
 

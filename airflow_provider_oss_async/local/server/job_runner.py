@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_oss_async.local.processing.output_keys import output_of
 from airflow_provider_oss_async.local.processing.result import JobFailed, Produced
+from airflow_provider_oss_async.local.server.behaviour import Behaviour
 from airflow_provider_oss_async.process import ObjectURI, Specification, parse_process, read_specification
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class JobRunner:
     :param workers: how many jobs are processed at once on this machine, whatever their projects allow.
     :param seconds: least and greatest run time of a job; it is chosen at random from this range.
     :param queue_seconds: how long a job may be queued before it fails.
+    :param behaviour: returns the switches for what is not documented.
     :param written: called on the loop with the bucket and each object that a job has written.
     :param finished: called on the loop when a job has ended.
     """
@@ -109,12 +111,14 @@ class JobRunner:
         workers: int,
         seconds: tuple[float, float],
         queue_seconds: float,
+        behaviour: Callable[[], Behaviour] = Behaviour,
         written: Callable[[str, StoredObject], None],
         finished: Callable[[JobRecord], None],
     ) -> None:
         self._table, self._store, self._faults, self._processor = table, store, faults, processor
         self._seconds, self._written, self._finished = seconds, written, finished
         self.queue_seconds = queue_seconds
+        self._behaviour = behaviour
         self.engines: defaultdict[str, Engine] = defaultdict(lambda: Engine(ENGINE_CONCURRENCY))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="local-job")
         self._stopping = False
@@ -209,6 +213,8 @@ class JobRunner:
                     file,
                     uploaded=stored.modified if stored else 0,
                     created=job.started / 1e9,
+                    frame_suffix=self._behaviour().frame_suffix,
+                    index_digits=self._behaviour().index_digits,
                 )
                 if self._store.bucket(output.bucket) is None:
                     raise JobFailed(

@@ -25,6 +25,7 @@ from airflow_provider_oss_async.local.server.markup import Content, read_xml, to
 from airflow_provider_oss_async.local.server.object_events import event_type
 from airflow_provider_oss_async.local.server.process_request import accept
 from airflow_provider_oss_async.local.server.refusal import Refusal
+from airflow_provider_oss_async.local.server.rights import denial
 from airflow_provider_oss_async.local.server.signatures import SignedRequest
 from airflow_provider_oss_async.local.server.store import StoredObject, StoreError
 
@@ -213,6 +214,8 @@ class OSSService:
         ]
         if refusal.ec:
             fields.append(("EC", refusal.ec))
+        if refusal.denied:
+            fields.append(("AccessDeniedDetail", list(denial(refusal.denied).items())))
         body = to_xml("Error", fields)
         headers = {"x-oss-request-id": request_id, "Content-Type": "application/xml", **refusal.headers}
         if refusal.ec:
@@ -226,6 +229,16 @@ class OSSService:
         """Return the error of OSS for throttled requests."""
         return Refusal(
             503, "SlowDown", "Please reduce your request rate.", headers={"Retry-After": f"{seconds:.0f}"}
+        )
+
+    def denied(self, right: str) -> Refusal:
+        """Return the error of OSS for a missing right."""
+        return Refusal(
+            403,
+            "AccessDenied",
+            "You have no right to access this object.",
+            ec="0003-00000202",
+            denied=right,
         )
 
     def too_large(self) -> Refusal:

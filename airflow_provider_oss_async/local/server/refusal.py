@@ -11,6 +11,7 @@ class Refusal(Exception):
     :param message: message of the service.
     :param ec: OSS error detail code; empty where the documentation names none.
     :param headers: further headers of the answer.
+    :param denied: the RAM action that is missing; empty for other errors.
     """
 
     def __init__(
@@ -21,6 +22,7 @@ class Refusal(Exception):
         *,
         ec: str = "",
         headers: dict[str, str] | None = None,
+        denied: str = "",
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
@@ -28,3 +30,4 @@ class Refusal(Exception):
         self.message = message
         self.ec = ec
         self.headers = headers or {}
+        self.denied = denied

@@ -17,6 +17,7 @@ from aiohttp import web
 from airflow_provider_oss_async.local.server.broker import NAMESPACE, Message, Queue
 from airflow_provider_oss_async.local.server.markup import Content, read_xml, to_xml
 from airflow_provider_oss_async.local.server.refusal import Refusal
+from airflow_provider_oss_async.local.server.rights import denial
 from airflow_provider_oss_async.local.server.signatures import SignedRequest
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class SMQService:
             ("POST", "topics"): ("PublishMessage", self._publish),
         }
         fits = len(parts) == 3 and parts[2] == "messages"
+        if (request.method, parts[:1], len(parts)) == ("GET", ["topics"], 2):
+            routes, fits = {("GET", "topics"): ("GetTopicAttributes", self._topic)}, True
         action, handler = routes.get((request.method, parts[0]), ("", None)) if fits else ("", None)
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -103,7 +106,14 @@ class SMQService:
             ("RequestId", request_id),
             ("HostId", f"http://{request.host}"),
         ]
+        if refusal.denied:
+            fields.append(("AccessDeniedDetail", list(denial(refusal.denied).items())))
         return _answer(refusal.status, "Error", fields, request_id=request_id, headers=refusal.headers)
+
+    def denied(self, right: str) -> Refusal:
+        """Return the error of SMQ for a missing right."""
+        text = "The OwnerId that your Access Key Id associated to is forbidden for this operation."
+        return Refusal(403, "AccessDenied", text, denied=right)
 
     def throttled(self, seconds: float) -> Refusal:
         """Return the error of SMQ for throttled requests."""
@@ -158,10 +168,15 @@ class SMQService:
             [("ReceiptHandle", message.handle), ("NextVisibleTime", str(int(message.visible_at * 1000)))],
         )
 
+    async def _topic(self, call: _Call) -> web.Response:
+        if call.parts[1] not in self._broker.topics:
+            raise _no_topic()
+        return _answer(200, "Topic", [("TopicName", call.parts[1])])
+
     async def _publish(self, call: _Call) -> web.Response:
         message = self._broker.publish(call.parts[1], _body(call.document))
         if message is None:
-            raise Refusal(404, "TopicNotExist", "The topic name you provided is not exist.")
+            raise _no_topic()
         return _answer(201, "Message", [("MessageId", message.id), ("MessageBodyMD5", message.md5)])
 
     def _queue(self, name: str) -> Queue:
@@ -227,6 +242,10 @@ def _check_md5(request: web.Request, body: bytes) -> None:
     both = [base64.b64encode(form).decode() for form in (digest.digest(), digest.hexdigest().encode())]
     if given and given not in both:
         raise Refusal(400, "InvalidDegist", "The Content-MD5 you specified is invalid.")
+
+
+def _no_topic() -> Refusal:
+    return Refusal(404, "TopicNotExist", "The topic name you provided is not exist.")
 
 
 def _stale_handle() -> Refusal:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the first reception, for triggers that start together: a trigger never gets what came
-#: before it had joined.
-JOIN_DELAY = 2.0
 #: Seconds between two attempts to open a connection that is no good.
 CONNECT_BACKOFF = Backoff(5.0, 300.0, 2.0)
 
@@ -42,7 +39,7 @@ class EventProducer:
     :param oss_conn_id: Airflow connection.
     :param queue: name of the queue; ``None`` for that of the connection.
     :param kinds: what is wanted: ``object``, ``job`` or both.
-    :param join_delay: seconds before the first reception; default 2.
+    :param join_delay: seconds before the first reception; default 0.
     :param connect_backoff: seconds between two attempts to open a connection; default 5 to 300.
     :param options: of :class:`~airflow_provider_oss_async.events.collector.EventCollector`.
     """
@@ -53,7 +50,7 @@ class EventProducer:
         oss_conn_id: str,
         queue: str | None,
         kinds: Iterable[str],
-        join_delay: float = JOIN_DELAY,
+        join_delay: float = 0.0,
         connect_backoff: Backoff = CONNECT_BACKOFF,
         **options: float,
     ) -> None:

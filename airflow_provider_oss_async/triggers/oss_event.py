@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_oss_async.clients.object_events import EVENT_NAMES, FINISHED
-from airflow_provider_oss_async.events.collector import COLLECT_FOR, KINDS, MAX_BATCH
+from airflow_provider_oss_async.events.collector import BATCH_INTERVAL, COLLECT_FOR, KINDS, MAX_BATCH
 from airflow_provider_oss_async.events.filter import EventFilter
 from airflow_provider_oss_async.events.payload import make_payload
 from airflow_provider_oss_async.exceptions import ProcessError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.triggers.event_listing import PeriodicListing
     from airflow_provider_oss_async.triggers.event_producer import EventProducer
 
-#: Seconds after an event until its messages are deleted, where Airflow does not say when it is stored.
-DELETE_AFTER = 10.0
 #: Events that are remembered, to drop those that come twice.
 _REMEMBERED = 10_000
 _CLASSPATH = "airflow_provider_oss_async.triggers.oss_event.OSSEventTrigger"
@@ -64,6 +62,14 @@ class OSSEventTrigger(BaseEventTrigger):
         kept how far they have come. The first one only notes what is there. Default: none.
     :raises ProcessError: names every argument that is wrong, and what is allowed.
     """
+
+    #: Seconds after an event until its messages are deleted, where Airflow does not say when it is stored.
+    delete_after: ClassVar[float] = 10.0
+    #: Seconds before the first reception, for triggers that start together: a trigger never gets what came
+    #: before it had joined.
+    join_delay: ClassVar[float] = 2.0
+    #: Seconds between two events at least: a scheduler loop must see one before the next is stored.
+    batch_interval: ClassVar[float] = BATCH_INTERVAL
 
     def __init__(
         self,
@@ -149,6 +155,7 @@ class OSSEventTrigger(BaseEventTrigger):
                 "kinds": self.kinds,
                 "collect_for": self.collect_for,
                 "max_batch": self.max_batch,
+                "list_every": self.list_every,
             },
         )
 
@@ -174,6 +181,7 @@ class OSSEventTrigger(BaseEventTrigger):
                 list_every=self.list_every,
                 max_batch=self.max_batch,
                 store=self.asset_state_store,
+                batch_interval=self.batch_interval,
             )
             payloads = merged(payloads, self._of_listing(self._listing))
         async for payload in payloads:
@@ -191,7 +199,7 @@ class OSSEventTrigger(BaseEventTrigger):
                 payload = self._payload(batch)
                 if payload is not None:
                     yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
-                producer.settle_later(batch, DELETE_AFTER)
+                producer.settle_later(batch, self.delete_after)
         finally:
             await producer.aclose()
 
@@ -210,8 +218,9 @@ class OSSEventTrigger(BaseEventTrigger):
     def _producer(self) -> EventProducer:
         from airflow_provider_oss_async.triggers.event_producer import EventProducer
 
-        arguments = self._stream_arguments()
-        return EventProducer(**arguments)
+        return EventProducer(
+            **self._stream_arguments(), join_delay=self.join_delay, batch_interval=self.batch_interval
+        )
 
     def _stream_arguments(self) -> dict[str, Any]:
         """Return what the consumer of the queue depends on."""

@@ -97,6 +97,8 @@ class Queue:
         message = self._by_handle.pop(handle, None)
         if message is not None:
             self._hide(message, seconds)
+            # Receivers that wait compute anew when the next message becomes visible.
+            self.arrived.set()
         return message
 
     def _receive_visible(self, count: int) -> list[Message]:

@@ -303,7 +303,7 @@ def _own_classes(module: Any) -> list[type[OSSAsyncBaseOperator]]:
 def _common_arguments(cls: type[OSSAsyncBaseOperator]) -> list[Argument]:
     without = {"extra_params"} if cls is process.OSSAsyncProcessOperator else set()
     if issubclass(cls, OSSSpecificationOperator) and not cls.specification.writes_object:
-        without = {"target", "if_target_exists"}
+        without = {"target", "if_target_exists", "if_target_triggers"}
     return [a for a in class_arguments(OSSAsyncBaseOperator) if a.name not in without]
 
 

@@ -15,6 +15,7 @@ from airflow_provider_oss_async.batch.sources import candidates, may_vanish
 from airflow_provider_oss_async.batch.specification import BatchSpecification, read_process
 from airflow_provider_oss_async.batch.state import Row
 from airflow_provider_oss_async.clients.retry import retry
+from airflow_provider_oss_async.events.target_check import TargetCheck
 from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
 from airflow_provider_oss_async.jobs.submission import JobRequest
 from airflow_provider_oss_async.process import SPECIFICATIONS, ObjectURI, Process, SaveAs, Specification
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.batch.sources import Candidate
     from airflow_provider_oss_async.clients.oss import ListedObject
     from airflow_provider_oss_async.jobs.services import Services
+    from airflow_provider_oss_async.process.naming import Outputs
 
 #: Problems that one error names.
 MAX_PROBLEMS = 10
@@ -188,6 +190,8 @@ class _Planner:
         #: Objects that are not set aside, including those that were not kept.
         self.eligible = 0
         self._streamed = may_vanish(spec.sources)
+        self._loops = TargetCheck(spec.watches)
+        self._loop_found = False
         #: Digest of what an object writes -> its index.
         self._targets: dict[bytes, int] = {}
         self._sources: dict[bytes, int] = {}
@@ -222,7 +226,13 @@ class _Planner:
         except ProcessError as error:
             self.problems.append(f"{source}: {error}")
             return
-        digest = _digest(_identity(request))
+        expected = outputs_of(request.process, request.source)
+        if self._loops and not self._loop_found and (loop := self._loops.problem(expected)):
+            # One is enough: the others would say the same.
+            self._loop_found = True
+            where = self.problems if self._spec.if_target_triggers == "fail" else self.plan.warnings
+            where.append(f"{source}: {loop}")
+        digest = _digest(_identity(request, expected))
         other = self._targets.get(digest)
         if other is not None and other < len(self.plan.rows):
             self._same_target(candidate, request, self.plan.rows[other])
@@ -435,9 +445,8 @@ def _common_prefix(first: str, last: str) -> str:
     return first[:length]
 
 
-def _identity(request: JobRequest) -> str:
+def _identity(request: JobRequest, expected: Outputs | None) -> str:
     """Return what an object writes: two objects with the same would overwrite each other's results."""
-    expected = outputs_of(request.process, request.source)
     if expected is None:
         return f"source {request.source}"
     if expected.key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.exceptions import OSSAsyncError, ProcessError
@@ -27,6 +27,7 @@ VERSION = 1
 _NOT_IN_FINGERPRINT = (
     "ledger", "deadline", "try_number", "max_objects", "max_in_flight", "max_submits_per_second", "attempts",
     "max_failed", "object_timeout", "manifest_format", "on_uncertain_submit", "imm_project", "fingerprint",
+    "if_target_triggers", "watches",
 )  # fmt: skip
 
 
@@ -44,6 +45,9 @@ class BatchSpecification:
     :param deadline: when the batch must have ended, in epoch seconds (float).
     :param try_number: of the task; a later try takes again what may be tried again.
     :param if_target_exists: ``overwrite`` or ``skip``.
+    :param if_target_triggers: ``fail`` or ``warn`` where a target would start the DAG again.
+    :param watches: what the events watch that have started the run, as
+        :func:`~airflow_provider_oss_async.events.target_check.watches_of` returned it.
     :param symlinks: whether symbolic links are processed.
     :param max_objects: objects at most.
     :param max_in_flight: submitted jobs that have not ended, at most.
@@ -79,6 +83,8 @@ class BatchSpecification:
     region: str = ""
     imm_project: str = ""
     fingerprint: str = ""
+    if_target_triggers: str = "fail"
+    watches: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def request_fingerprint(self) -> str:

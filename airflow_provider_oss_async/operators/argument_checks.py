@@ -23,10 +23,13 @@ T = TypeVar("T")
 OnUncertainSubmit = Literal["fail", "resubmit"]
 #: What to do where the target exists before the submission.
 IfTargetExists = Literal["overwrite", "skip", "fail"]
+#: What to do where the target would start the DAG again.
+IfTargetTriggers = Literal["fail", "warn"]
 #: Choices of the common arguments, besides ``completion``, whose choices are the registered strategies.
 CHOICES: dict[str, Sequence[str]] = {
     "on_uncertain_submit": get_args(OnUncertainSubmit),
     "if_target_exists": get_args(IfTargetExists),
+    "if_target_triggers": get_args(IfTargetTriggers),
 }
 #: Arguments that are ``True`` or ``False``.
 SWITCHES = (

@@ -50,6 +50,9 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -104,6 +107,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
         | None = None,
         bit_depth: int | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -125,6 +129,7 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -195,6 +200,9 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -252,6 +260,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         before: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         after: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -273,6 +282,7 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,

@@ -65,6 +65,9 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -103,6 +106,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         "source",
         "target",
         "if_target_exists",
+        "if_target_triggers",
         "notify_topic",
         "extra_params",
         "completion",
@@ -121,6 +125,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         source: str | Mapping[str, Any],
         target: str | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str = "fail",
         notify_topic: str | None = None,
         extra_params: Mapping[str, str | float] | str | None = None,
         allow_ignored: bool = False,
@@ -145,6 +150,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         self.source = source
         self.target = target
         self.if_target_exists = if_target_exists
+        self.if_target_triggers = if_target_triggers
         self.notify_topic = notify_topic
         self.extra_params = extra_params
         self.allow_ignored = allow_ignored
@@ -199,13 +205,14 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
 
     def _execute(self, context: Context) -> dict[str, Any]:
         # What only a running task needs is not imported while a DAG file is parsed.
+        from airflow_provider_oss_async.events.target_check import watches_of
         from airflow_provider_oss_async.jobs.completion import strategy_of
         from airflow_provider_oss_async.jobs.existing_outputs import ExistingOutputs
         from airflow_provider_oss_async.jobs.waiting import poll_once, wait_for_result
         from airflow_provider_oss_async.operators.job_store import JobStateStore
         from airflow_provider_oss_async.operators.submit_once import SubmitOrReconnect
 
-        request = self.build_request()
+        request = self.build_request(watches_of(context))
         self._lineage = {"source": str(request.source)}
         store = JobStateStore(context, request.fingerprint, enabled=self.durable)
         timeout = seconds_of(self.timeout) or DEFAULT_TIMEOUT
@@ -378,11 +385,14 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
                 )
         return result
 
-    def build_request(self) -> JobRequest:
+    def build_request(self, watches: Sequence[Mapping[str, Any]] = ()) -> JobRequest:
         """Check everything and return the request.
 
+        :param watches: what the events watch that have started the run, as
+            :func:`~airflow_provider_oss_async.events.target_check.watches_of` returns it.
         :raises ValueError: names every wrong argument, its value and what is allowed.
         """
+        from airflow_provider_oss_async.events.target_check import TargetCheck
         from airflow_provider_oss_async.jobs.completion import STRATEGIES
         from airflow_provider_oss_async.process.naming import outputs_of
 
@@ -422,11 +432,16 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             unprepared = request
             request = collect(problems, lambda: strategy.prepare_request(unprepared, circumstances))
             problems += strategy.check(circumstances, request=request or unprepared)
+        outputs = outputs_of(request.process, request.source) if request is not None and source else None
+        loop = TargetCheck(watches).problem(outputs)
+        if loop and self.if_target_triggers != "warn":
+            problems.append(loop)
         if problems or request is None:
             raise refusal(self.task_id, problems)
+        if loop:
+            self.log.warning("%s", loop)
         for warning in self.warnings():
             self.log.warning("%s: %s", request.process.operation, warning)
-        outputs = outputs_of(request.process, request.source)
         if outputs is not None and outputs.overwrites:
             self.log.warning(
                 "%s may write several objects, but target=%r gives them all one name, so that only the last "

@@ -14,6 +14,7 @@ from airflow_provider_oss_async.batch.sources import Inventory, ListFile, Object
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSBatchFailedError, ProcessError
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.operators.argument_checks import (
+    IfTargetTriggers,
     OnUncertainSubmit,
     collect,
     refusal,
@@ -52,6 +53,7 @@ MAX_IN_FLIGHT, MAX_SUBMITS, MAX_ATTEMPTS, MAX_OBJECTS = 10_000, 1000.0, 10, 10_0
 #: Choices of the arguments that have some.
 _CHOICES = {
     "if_target_exists": ("overwrite", "skip"),
+    "if_target_triggers": get_args(IfTargetTriggers),
     "manifest_format": ("jsonl", "csv"),
     "on_uncertain_submit": get_args(OnUncertainSubmit),
 }
@@ -85,6 +87,9 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         are refused. ``None`` where each source names its own, or nothing is written (templated)
     :param if_target_exists: ``"overwrite"`` it; or ``"skip"`` the objects whose target is newer than they are
         and not empty. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and a target or
+        the ledger's folder lies under what that watches, so that the DAG would start itself again and again:
+        ``"fail"`` before anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param symlinks: process symbolic links too; they are set aside by default
     :param dry_run: submit nothing, and return counts, bytes, what would be set aside, the first objects with
         their targets, and warnings. Default ``False`` (templated)
@@ -120,6 +125,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         "sources",
         "target",
         "if_target_exists",
+        "if_target_triggers",
         "plan_only",
         "max_objects",
         "max_failed",
@@ -138,6 +144,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         sources: Sequence[str | Mapping[str, Any]] | ObjectListing | ListFile | Inventory | XComArg,
         target: str | XComArg | None = None,
         if_target_exists: str | XComArg = "overwrite",
+        if_target_triggers: str | XComArg = "fail",
         symlinks: bool = False,
         dry_run: bool | str | XComArg = False,
         max_objects: int | str | XComArg = 10_000,
@@ -161,6 +168,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         self.sources = sources
         self.target = target
         self.if_target_exists = if_target_exists
+        self.if_target_triggers = if_target_triggers
         self.symlinks = symlinks
         # BaseOperator has a method dry_run.
         self.plan_only = dry_run
@@ -250,6 +258,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         from airflow_provider_oss_async.batch.plan import RequestBuilder
         from airflow_provider_oss_async.batch.sources import sources_to_dict
         from airflow_provider_oss_async.batch.specification import BatchSpecification, process_to_dict
+        from airflow_provider_oss_async.events.target_check import TargetCheck, watches_of
 
         problems = wrong_switches(self)
         if wrong := wrong_names(self):
@@ -290,6 +299,16 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             problems.append(f"dry_run={shown(self.plan_only)} is not allowed: expected true or false")
         bucket = _first_bucket(sources) or settings.bucket
         base = self._ledger_base(target, bucket, PREFIX, problems)
+        watches = watches_of(context)
+        if base is not None:
+            # The ledger itself is appended to; its manifests are put.
+            loop = TargetCheck(watches).ledger_problem(
+                base.bucket, f"{base.key}/", f".{self.manifest_format}"
+            )
+            if loop and self.if_target_triggers == "warn":
+                self.log.warning("%s", loop)
+            elif loop:
+                problems.append(loop)
         if problems or base is None:
             raise refusal(self.task_id, problems)
         ti = cast("Any", context["ti"])
@@ -306,6 +325,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             deadline=time.time() + timeout,
             try_number=ti.try_number,
             if_target_exists=cast("str", self.if_target_exists),
+            if_target_triggers=cast("str", self.if_target_triggers),
+            watches=watches,
             symlinks=self.symlinks,
             max_objects=numbers["max_objects"],
             max_in_flight=numbers["max_in_flight"],

@@ -41,6 +41,9 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -86,6 +89,7 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
         source_format: str | str | XComArg | None = None,
         pages: str | int | Sequence[int | str] | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -107,6 +111,7 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,

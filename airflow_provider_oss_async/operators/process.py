@@ -41,6 +41,9 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param allow_ignored: take arguments that are certain to have no effect, and results that overwrite each
         other, with a warning instead of an error. Default ``False``
@@ -87,6 +90,7 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
         | XComArg
         | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         allow_ignored: bool = False,
         completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
@@ -107,6 +111,7 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "allow_ignored": allow_ignored,
             "completion": completion,

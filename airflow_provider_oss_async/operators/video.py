@@ -99,6 +99,9 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -203,6 +206,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
         no_subtitles: bool | Literal[0, 1] | str | XComArg | None = None,
         narrowband_hd: bool | Literal[0, 1] | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -224,6 +228,7 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -300,6 +305,9 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -350,6 +358,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
         height: int | str | XComArg | None = None,
         fit: Literal["stretch", "crop", "fill", "fit"] | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -371,6 +380,7 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -435,6 +445,9 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -488,6 +501,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
         height_percent: int | str | XComArg | None = None,
         fit: Literal["stretch", "crop", "fill", "fit"] | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -509,6 +523,7 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -582,6 +597,9 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -639,6 +657,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
         padding: int | str | XComArg | None = None,
         margin: int | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -660,6 +679,7 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,
@@ -776,6 +796,9 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
         not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
         ``"fail"``. Default ``"overwrite"`` (templated)
+    :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
+        lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
+        anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
     :param notify_topic: SMQ topic that the service tells when the job has ended (templated)
     :param extra_params: wire keys and values, text or numbers, added to the process string as they are
         (templated)
@@ -878,6 +901,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         before: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         after: Sequence[Clip | str | XComArg] | str | XComArg | None = None,
         if_target_exists: Literal["overwrite", "skip", "fail"] | str | XComArg = "overwrite",
+        if_target_triggers: Literal["fail", "warn"] | str | XComArg = "fail",
         notify_topic: str | XComArg | None = None,
         extra_params: Mapping[str, str | float] | str | XComArg | None = None,
         allow_ignored: bool = False,
@@ -899,6 +923,7 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
             "source": source,
             "target": target,
             "if_target_exists": if_target_exists,
+            "if_target_triggers": if_target_triggers,
             "notify_topic": notify_topic,
             "extra_params": extra_params,
             "allow_ignored": allow_ignored,

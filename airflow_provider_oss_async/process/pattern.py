@@ -120,3 +120,23 @@ class KeyPattern:
     def fullmatch(self, key: str) -> bool:
         """Return whether a whole key is like this."""
         return bool(_Sequence(self.parts).advance(1, _Key(key)) >> len(key) & 1)
+
+    @property
+    def tail(self) -> str:
+        """The text that every such key ends with; empty where the end may be anything."""
+        return _tail(self.parts)[0]
+
+
+def _tail(parts: tuple[Part, ...]) -> tuple[str, bool]:
+    """Return the text that some parts end with, and whether they are nothing but this text."""
+    text = ""
+    for part in reversed(parts):
+        own, constant = (
+            (part.text, True)
+            if isinstance(part, Text)
+            else (_tail(part.parts) if isinstance(part, _Sequence) else ("", False))
+        )
+        text = own + text
+        if not constant:
+            return text, False
+    return text, True

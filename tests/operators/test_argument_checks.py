@@ -4,13 +4,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog.testing
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_oss_async.exceptions import ProcessError
+from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import parse_process
-from tests.support.tasks import video
+from tests.support.tasks import started_by, video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +107,8 @@ WRONG: dict[str, Sequence[Any]] = {
     ),
     "end_from_trigger": ("no",),
     **dict.fromkeys(
-        ("completion", "on_uncertain_submit", "if_target_exists"), ("None", None, 3, ["imm"], "IMM")
+        ("completion", "on_uncertain_submit", "if_target_exists", "if_target_triggers"),
+        ("None", None, 3, ["imm"], "IMM"),
     ),
 }
 
@@ -160,3 +163,33 @@ def test_outlets_need_the_wait(stand: Any, new_try: Any) -> None:
     with pytest.raises(ProcessError, match="outlets are not allowed with wait_for_completion=False"):
         video(outlets=[Asset("oss://media/out.mp4")], wait_for_completion=False).execute(new_try())
     assert stand.requests("OSS:AsyncProcessObject") == 0
+
+
+# Targets that would start the DAG again
+
+
+def test_a_target_that_would_start_the_dag_again_is_refused_before_anything_is_paid(
+    stand: Any, new_try: Any
+) -> None:
+    context = started_by(new_try(), prefix="inbox/")
+    with pytest.raises(ProcessError) as caught:
+        video(target="inbox/{barename}.{autoext}", width=99999).execute(context)
+    assert isinstance(caught.value, AirflowFailException)
+    assert "width=99999" in str(caught.value)
+    with pytest.raises(ProcessError, match=r"oss://media/inbox/in\.mp4 would start this DAG again"):
+        video(target="inbox/{barename}.{autoext}").execute(context)
+    assert stand.requests("OSS:AsyncProcessObject") == 0
+    assert video(target="out/{barename}.{autoext}").execute(context)["status"] == "succeeded"
+
+
+def test_it_may_be_a_warning(stand: Any, new_try: Any) -> None:
+    context = started_by(new_try(), prefix="inbox/")
+    with structlog.testing.capture_logs() as logs:
+        result = video(target="inbox/{barename}.mp4", if_target_triggers="warn").execute(context)
+    assert result["outputs"] == ["oss://media/inbox/in.mp4"]
+    assert "would start this DAG again" in str(logs)
+
+
+def test_a_job_that_writes_nothing_starts_nothing(stand: Any, new_try: Any) -> None:
+    task = OSSDecodeBlindWatermarkOperator(task_id="t", source="in.mov")
+    assert task.execute(started_by(new_try()))["status"] == "succeeded"

@@ -19,7 +19,7 @@ from airflow_provider_oss_async.operators.batch import (
 )
 from airflow_provider_oss_async.process import DecodeBlindWatermark, Style, VideoConvert
 from tests.support.batches import put_many
-from tests.support.tasks import deferred, resume_deferred, run_to_end
+from tests.support.tasks import deferred, resume_deferred, run_to_end, started_by
 
 pytestmark = pytest.mark.usefixtures("quick", "connect")
 
@@ -167,6 +167,7 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
         sources="in/",
         target="/x",
         if_target_exists="maybe",
+        if_target_triggers="perhaps",
         max_objects=0,
         max_in_flight="many",
         attempts=99,
@@ -182,7 +183,8 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
     with pytest.raises(ProcessError) as caught:
         task.execute(new_context())
     for name in (
-        "process", "sources", "target", "if_target_exists", "max_objects", "max_in_flight", "attempts",
+        "process", "sources", "target", "if_target_exists", "if_target_triggers", "max_objects",
+        "max_in_flight", "attempts",
         "max_failed", "timeout", "object_timeout", "max_submits_per_second", "manifest_format",
         "on_uncertain_submit", "ledger", "dry_run",
     ):  # fmt: skip
@@ -316,3 +318,45 @@ def test_a_task_can_be_copied() -> None:
     copied = copy.deepcopy(task)
     assert copied._killed is not task._killed
     assert copied.sources is not task.sources
+
+
+# Targets that would start the DAG again
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("listed", [False, True])
+def test_targets_that_would_start_the_dag_again_are_refused_before_anything_is_paid(
+    stand: Any, new_context: Any, deferrable: bool, listed: bool
+) -> None:
+    keys = put_many(stand, 30)
+    sources: Any = ObjectListing("in/")
+    if listed:
+        # Only one of them has a target there.
+        sources = [*keys[:-1], {"source": keys[-1], "target": "in/more/{barename}.mp4"}]
+    task = batch(sources=sources, target="out/{barename}.mp4" if listed else "in/more/{barename}.mp4")
+    task.deferrable = deferrable
+    with pytest.raises(ProcessError, match=r"oss://media/in/more/.*would start this DAG again") as caught:
+        run_to_end(task, started_by(new_context(), prefix="in/"))
+    assert str(caught.value).count("would start") == 1
+    assert stand.accepted() == []
+    assert (
+        run_to_end(task, started_by(new_context(max_tries=5), prefix="in/", suffix=".mov"))["succeeded"] == 30
+    )
+
+
+def test_what_would_start_the_dag_again_may_be_a_warning(stand: Any, new_context: Any, caplog: Any) -> None:
+    put_many(stand, 3)
+    task = batch(target="in/more/{barename}.mp4", if_target_triggers="warn")
+    summary = task.execute(started_by(new_context(), prefix="in/"))
+    assert summary["succeeded"] == 3
+    assert caplog.text.count("would start this DAG again") == 1
+
+
+def test_a_ledger_below_what_is_watched(stand: Any, new_context: Any) -> None:
+    put_many(stand, 1)
+    context = started_by(new_context(), prefix="in/")
+    with pytest.raises(ProcessError, match=r"ledger: oss://media/in/ledgers/\*.jsonl would start"):
+        batch(ledger="in/ledgers/").execute(context)
+    assert stand.requests("OSS:AppendObject") == 0
+    # The default folder is never watched.
+    assert batch().execute(context)["succeeded"] == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,3 +53,19 @@ def test_many_variables_take_no_time() -> None:
         began = time.perf_counter()
         assert not outputs.pattern.fullmatch(key)
         assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("parts", "tail"),
+    [
+        ((), ""),
+        ((Text("a"),), "a"),
+        ((Text("p/"), Some(DIGITS), Text("."), Text("jpg")), ".jpg"),
+        ((Text("p/"), Some(DIGITS)), ""),
+        ((Text("p"), Text("_") + Some(DIGITS) + Text(".jpg")), ".jpg"),
+        ((Text("p"), Text("_") + Text(".jpg")), "p_.jpg"),
+        ((Text("p"), Maybe(Text(".jpg"))), ""),
+    ],
+)
+def test_the_text_that_every_key_ends_with(parts: tuple[Part, ...], tail: str) -> None:
+    assert KeyPattern(parts).tail == tail

@@ -97,3 +97,13 @@ def video(**arguments: Any) -> OSSVideoConvertOperator:
 
     values = {"source": "in.mov", "target": "out.mp4", "container": "mp4", **arguments}
     return OSSVideoConvertOperator(task_id="video", **values)
+
+
+def started_by(context: Any, **watch: Any) -> Any:
+    """Make the context of a run that an event of an ``OSSEventTrigger`` has started."""
+    from airflow_provider_oss_async.events.payload import make_payload
+
+    given = {"prefix": None, "suffix": None, "pattern": None, "exclude": [], **watch}
+    payload = make_payload("uploads", given, [{"bucket": "media", "key": "in.mov", "id": "1"}])
+    event = SimpleNamespace(extra={"payload": payload, "from_trigger": True})
+    return {**context, "triggering_asset_events": {"asset": [event]}}

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from airflow_provider_oss_async.clients.retry import retry
 from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
 from airflow_provider_oss_async.process import ObjectURI
-from airflow_provider_oss_async.process.text import is_missing, shown
+from airflow_provider_oss_async.process.text import is_missing, shown, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -31,6 +31,8 @@ MAX_LINE = 1 << 20
 #: Storage classes whose objects must be restored before they can be read
 #: (https://www.alibabacloud.com/help/en/oss/user-guide/overview-53).
 ARCHIVED = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})
+#: What :func:`~airflow_provider_oss_async.events.new_objects` says of an object besides ``source``.
+EVENT_FIELDS = frozenset({"bucket", "key", "size", "etag", "event", "time", "id"})
 
 
 class Candidate(NamedTuple):
@@ -103,12 +105,13 @@ class _Source:
                 problems.append(f"{name}={shown(value)} is not allowed: expected a whole number from {least}")
             else:
                 selection[name] = number
-        if self.modified_since is not None:
-            moment = _moment(self.modified_since)
+        if (since := unwrapped(self.modified_since)) is not None:
+            moment = _moment(since)
             if moment is None:
+                none = "; of a template that has no value yet, write {{ ... or '1970-01-01T00:00:00Z' }}"
                 problems.append(
-                    f"modified_since={shown(self.modified_since)} is not allowed: expected a time with a "
-                    "time zone, such as 2026-01-31T00:00:00+00:00"
+                    f"modified_since={shown(since)} is not allowed: expected a time with a time zone, such "
+                    f"as 2026-01-31T00:00:00+00:00{none if is_missing(since) else ''}"
                 )
             else:
                 selection["modified_since"] = moment
@@ -294,7 +297,8 @@ class Inventory(_Source):
 def sources_to_dict(sources: Any, default_bucket: str) -> dict[str, Any]:
     """Return what a task was given as its sources, as JSON natives.
 
-    :param sources: a listing, a file, an inventory, or a list of keys, addresses, dicts and results of tasks.
+    :param sources: a listing, a file, an inventory, or a list of keys, addresses, dicts, results of tasks
+        and objects of events.
     :raises ProcessError: says what is wrong.
     """
     if isinstance(sources, ObjectListing | ListFile | Inventory):
@@ -330,6 +334,9 @@ def _explicit(item: Any, default_bucket: str, name: str) -> list[Any]:
             [uri.bucket, uri.key]
             for uri in (ObjectURI.parse(output, name=name) for output in fields["outputs"] or ())
         ]
+    if fields.keys() >= EVENT_FIELDS:
+        # An object of an event, as new_objects() returns it.
+        fields = {key: value for key, value in fields.items() if key not in EVENT_FIELDS}
     if "source" not in fields:
         raise ProcessError(f"{name}={shown(item)} is not allowed: source is missing")
     uri = ObjectURI.parse(fields.pop("source"), name=f"{name}['source']", default_bucket=default_bucket)

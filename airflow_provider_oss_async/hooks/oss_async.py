@@ -26,7 +26,7 @@ from airflow_provider_oss_async.hooks.settings import read_settings
 from airflow_provider_oss_async.jobs.reference import read_job
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI
-from airflow_provider_oss_async.process.text import shown
+from airflow_provider_oss_async.process.text import shown, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
@@ -299,8 +299,7 @@ class OSSAsyncHook(BaseHook):
         """Poll IMM once for a job.
 
         :param job: what :meth:`submit` returned, the result of an operator, or a bare task id. Its IMM
-            project
-            is its own, or else that of the hook or the connection.
+            project is its own, or else that of the hook or the connection.
         :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or
             ``DecodeBlindWatermark``.
         :return: see :class:`~airflow_provider_oss_async.jobs.job.JobStatus`.
@@ -341,8 +340,7 @@ class OSSAsyncHook(BaseHook):
         :raises ProcessError: an argument is wrong, or there are more objects.
         :raises OSSServiceError: the listing was refused, or got no answer.
         """
-        # Airflow's prev_start_date_success is a lazy proxy, which is not None even where it wraps None.
-        since = getattr(since, "__wrapped__", since)
+        since = unwrapped(since)
         problems = [
             f"{name}={shown(value)} is not allowed: expected {expected}"
             for name, value, right, expected in (

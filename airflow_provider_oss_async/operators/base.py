@@ -341,7 +341,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
                 wait_specification=spec.to_dict(),
                 oss_conn_id=self.oss_conn_id,
                 region=self.region,
-                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self),
+                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self, OSSAsyncBaseOperator),
                 deferred_at=time.time(),
                 event_hold=event_hold(),
             ),

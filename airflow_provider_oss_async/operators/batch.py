@@ -80,8 +80,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         (templated)
     :param sources: the objects: a list of keys, ``oss://`` addresses, or dicts with ``source`` and optionally
         ``target`` and arguments that override those of ``process``; the results of other tasks, as
-        ``task.output``; or an ``ObjectListing``, a ``ListFile`` or an ``Inventory``, which are read when the
-        task runs (templated)
+        ``task.output``; what ``new_objects(context)`` of ``airflow_provider_oss_async.events`` returns; or an
+        ``ObjectListing``, a ``ListFile`` or an ``Inventory``, which are read when the task runs (templated)
     :param target: where a result goes: ``oss://bucket/key`` or a key in the connection's default bucket, with
         OSS's variables such as ``{dirname}``, ``{barename}`` and ``{autoext}``. Two objects with one target
         are refused. ``None`` where each source names its own, or nothing is written (templated)

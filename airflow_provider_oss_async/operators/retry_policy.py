@@ -33,10 +33,9 @@ class OSSRetryPolicy(RetryPolicy):
     """Decides by the service's own reason.
 
     What no retry can mend (wrong arguments, connections and rights, missing objects, unreadable content)
-    fails at
-    once, so that no second job is paid for. Throttling, outages and queue time-outs are retried with growing
-    delays, starting with the task's ``retry_delay``. Everything else is left to Airflow. The table of service
-    errors (``clients/errors.py``) says which is which.
+    fails at once, so that no second job is paid for. Throttling, outages and queue time-outs are retried with
+    growing delays, starting with the task's ``retry_delay``. Everything else is left to Airflow. The table of
+    service errors (``clients/errors.py``) says which is which.
 
     :param retry_failed_job: retry after any failure of a job, which submits and pays for a new one; default
         ``False``.

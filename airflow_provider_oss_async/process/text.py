@@ -51,6 +51,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def unwrapped(value: Any) -> Any:
+    """Return what a lazy proxy stands for; anything else as it is.
+
+    Airflow's context gives ``prev_start_date_success`` and its like as proxies, which are not ``None`` even
+    where they stand for ``None``.
+    """
+    return getattr(value, "__wrapped__", value)
+
+
 def is_missing(value: Any) -> bool:
     """Whether a text is empty, blank or the ``None`` that Jinja makes of a missing value."""
     return isinstance(value, str) and value.strip() in MISSING

@@ -8,18 +8,24 @@ import json
 import os
 import time
 from collections import Counter
-from typing import Any
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from lazy_object_proxy import Proxy
 
 from airflow_provider_oss_async.batch.plan import Plan, make_plan
 from airflow_provider_oss_async.batch.sources import (
+    EVENT_FIELDS,
     Inventory,
     ListFile,
     ObjectListing,
     candidates,
     sources_to_dict,
 )
+from airflow_provider_oss_async.events import new_objects
+from airflow_provider_oss_async.events.payload import make_payload
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.process import DocumentConvert, Style
@@ -55,6 +61,36 @@ async def test_a_list_of_keys_addresses_dicts_and_results() -> None:
     assert plan.rows[2].arguments == {"width": 640}
     assert plan.first[0] == {"source": "oss://media/a.mov", "target": "oss://media/out/a.mp4"}
     assert plan.first[2]["target"] == "oss://media/own/c.mp4"
+
+
+async def test_objects_of_events() -> None:
+    """What ``new_objects`` returns in one task is the ``sources`` of the next."""
+    item = {"bucket": "media", "size": 4, "etag": "E", "event": "ObjectCreated:PutObject", "time": ""}
+    payload = make_payload("q", {}, [{**item, "key": f"in/{n}.mov", "id": str(n)} for n in range(2)])
+    event = SimpleNamespace(extra={"payload": payload, "from_trigger": True})
+    objects = new_objects({"triggering_asset_events": {"asset": [event]}})
+    assert EVENT_FIELDS | {"source"} == objects[0].keys()
+    # A DAG may give one a target and arguments of its own.
+    objects[1] |= {"target": "own/c.mp4", "width": 640}
+    plan = await plan_of(json.loads(json.dumps(objects)))
+    assert names(plan) == ["in/0.mov", "in/1.mov"]
+    assert [(row.target, row.arguments) for row in plan.rows] == [
+        (None, None),
+        ("oss://media/own/c.mp4", {"width": 640}),
+    ]
+
+
+def test_a_time_that_airflow_has_not_looked_up_yet() -> None:
+    """``prev_start_date_success`` of Airflow's context is a proxy, with native templates too."""
+    moment = datetime(2026, 1, 31, tzinfo=UTC)
+    for kind in (ObjectListing, Inventory):
+        where: Any = "in/" if kind is ObjectListing else "oss://media/i/manifest.json"
+        known = kind(where, modified_since=cast("Any", Proxy(lambda: moment)))
+        assert known.to_dict("media")["modified_since"] == moment.timestamp()
+        unknown = kind(where, modified_since=cast("Any", Proxy(lambda: None)))
+        assert "modified_since" not in unknown.to_dict("media")
+    with pytest.raises(ProcessError, match=r"modified_since='None'.*or '1970-01-01T00:00:00Z'"):
+        ObjectListing("in/", modified_since="None").to_dict("media")
 
 
 @pytest.mark.parametrize(

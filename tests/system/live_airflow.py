@@ -335,11 +335,13 @@ class LiveAirflow:
         self.trigger(dag_id, run_id, conf)
         return self.finished(dag_id, run_id)
 
-    def finished(self, dag_id: str, run_id: str = "run") -> Finished:
+    def finished(self, dag_id: str, run_id: str = "run", limit: float = LIMIT) -> Finished:
         """Wait for the end of a run, and return its task instances."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}"
         wait_until(
-            lambda: self.call("GET", path)["state"] in ("success", "failed"), f"the end of the DAG {dag_id}"
+            lambda: self.call("GET", path)["state"] in ("success", "failed"),
+            f"the end of the DAG {dag_id}",
+            limit,
         )
         return Finished(self, self.instances(dag_id, run_id))
 

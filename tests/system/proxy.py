@@ -11,7 +11,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -66,9 +66,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: self._loop.run_until_complete(self._run()), daemon=True
-        )
+        self._thread = threading.Thread(target=self._run_loop, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -103,6 +101,10 @@ class Proxy:
                 process.kill()
             return bool(found)
         return False
+
+    def _run_loop(self) -> None:
+        with closing(self._loop):
+            self._loop.run_until_complete(self._run())
 
     def _suspend_worker(self, key: str) -> bool:
         with suppress(psutil.NoSuchProcess):

@@ -35,6 +35,22 @@ if TYPE_CHECKING:
 BUCKET = "media"
 PIPELINE = "example_media_pipeline"
 CONNECTION = "oss_async_default"
+#: SMQ topic, and the queues that subscribe to it: of the connection, and of the DAG that ended jobs start.
+TOPICS = {"jobs": ["airflow", "ended-jobs"]}
+#: Uploads below this prefix are announced in the queue of this name, and start a DAG.
+INBOX_PREFIX, INBOX_QUEUE = "inbox/", "inbox"
+EVENT_RULES = {
+    "inbox": {
+        "bucket": BUCKET,
+        "events": [
+            "ObjectCreated:PutObject",
+            "ObjectCreated:CopyObject",
+            "ObjectCreated:CompleteMultipartUpload",
+        ],
+        "objects": [{"prefix": INBOX_PREFIX}],
+        "queue": INBOX_QUEUE,
+    }
+}
 #: Ports of the stand-in and of Airflow, unless they are taken.
 PORT, AIRFLOW_PORT = 9000, 8080
 #: How many lines are shown of a task's traceback, and of the log of an Airflow that did not run at all.
@@ -99,7 +115,8 @@ def run_demo(
             root / "data",
             port=_choose_port(port, "the stand-in"),
             buckets={BUCKET: "local-project"},
-            topics={"jobs": ["airflow"]},
+            topics=TOPICS,
+            event_rules=EVENT_RULES,
         ) as service:
             print(
                 f"Stand-in for OSS, IMM and SMQ  {service.endpoint}\n"
@@ -209,7 +226,8 @@ class Airflow:
                 f"Address     {address}\n"
                 f"Login       {' / '.join(self._login())}\n"
                 f"Connection  {CONNECTION} leads to the stand-in\n"
-                f"Trigger {PIPELINE} or any other DAG there. Ctrl-C stops everything.",
+                f"Trigger {PIPELINE} or any other DAG there; an upload to oss://{BUCKET}/{INBOX_PREFIX} starts "
+                "the DAGs that watch it. Ctrl-C stops everything.",
                 flush=True,
             )
             while True:

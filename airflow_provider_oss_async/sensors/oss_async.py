@@ -152,7 +152,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
                 wait_specification=self._wait_specification(self._hook().settings).to_dict(),
                 oss_conn_id=self.oss_conn_id,
                 region=self.region,
-                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self),
+                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self, OSSAsyncTaskSensor),
                 deferred_at=time.time(),
                 event_hold=event_hold(),
             ),

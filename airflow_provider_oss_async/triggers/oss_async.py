@@ -55,20 +55,19 @@ def event_hold() -> float:
     return max(0.0, conf.getfloat("oss_async", "event_hold", fallback=margin))
 
 
-def may_end_in_trigger(task: BaseOperator) -> bool:
+def may_end_in_trigger(task: BaseOperator, base: type[BaseOperator]) -> bool:
     """Whether nothing is left for a worker to do once a task's job has succeeded.
 
     What the triggerer does at the end of a task is less than what a worker does: it sends no asset events,
     calls no callback, ``post_execute``, ``execute_complete`` or listener, and counts nothing for tasks that
     are mapped over the result.
+
+    :param task: the operator or sensor that waits.
+    :param base: the class of this package that it derives from, whose ``execute_complete`` may be left out.
     """
     from airflow.sdk import BaseOperator
     from airflow.sdk.listener import get_listener_manager
 
-    from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
-    from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
-
-    own = (OSSAsyncBaseOperator.execute_complete, OSSAsyncTaskSensor.execute_complete)
     return (
         task.do_xcom_push
         and not task.multiple_outputs
@@ -76,7 +75,7 @@ def may_end_in_trigger(task: BaseOperator) -> bool:
         and not task.has_on_success_callback
         and task._post_execute_hook is None
         and type(task).post_execute is BaseOperator.post_execute
-        and getattr(type(task), "execute_complete", None) in own
+        and getattr(type(task), "execute_complete", None) is getattr(base, "execute_complete", None)
         and not get_listener_manager().has_listeners
         and not any(task.iter_mapped_dependants() if task.has_dag() else ())  # type: ignore[no-untyped-call]
     )

@@ -25,6 +25,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSSubmitRefusedError,
     ProcessError,
 )
+from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.image import OSSDecodeBlindWatermarkOperator
 from airflow_provider_oss_async.operators.job_store import KEY
@@ -463,18 +464,20 @@ def test_what_the_triggerer_would_not_do_is_left_to_a_worker(
 ) -> None:
     values: dict[str, Any] = {"task_id": "t", "source": "a", "target": "b.mp4", "container": "mp4"}
     values["deferrable"] = True
-    assert may_end_in_trigger(OSSVideoConvertOperator(**values, end_from_trigger=True))
-    assert not may_end_in_trigger(operator(**values, end_from_trigger=True, **arguments))
+    assert may_end_in_trigger(OSSVideoConvertOperator(**values, end_from_trigger=True), OSSAsyncBaseOperator)
+    assert not may_end_in_trigger(
+        operator(**values, end_from_trigger=True, **arguments), OSSAsyncBaseOperator
+    )
 
 
 def test_a_task_that_others_are_mapped_over_ends_on_a_worker() -> None:
     with DAG("d", schedule=None):
         first = video(deferrable=True, end_from_trigger=True)
-        assert may_end_in_trigger(first)
+        assert may_end_in_trigger(first, OSSAsyncBaseOperator)
         OSSVideoConvertOperator.partial(task_id="next", target="{index}.mp4", container="mp4").expand(
             source=first.output
         )
-    assert not may_end_in_trigger(first)
+    assert not may_end_in_trigger(first, OSSAsyncBaseOperator)
 
 
 @pytest.fixture
@@ -523,7 +526,7 @@ def test_a_listener_is_no_import_error_and_hears_of_the_end(tmp_path: Path) -> N
     assert len(tasks) == 2
     for one in tasks:
         assert one._end_from_trigger
-        assert not may_end_in_trigger(one)
+        assert not may_end_in_trigger(one, OSSAsyncBaseOperator)
 
 
 # Metadata

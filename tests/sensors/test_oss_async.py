@@ -365,7 +365,9 @@ class Overridden(OSSAsyncTaskSensor):
 
 def test_what_the_triggerer_would_not_do_is_left_to_a_worker() -> None:
     values: dict[str, Any] = {"task_id": "s", "job": "T", "deferrable": True, "end_from_trigger": True}
-    assert may_end_in_trigger(OSSAsyncTaskSensor(**values))
-    assert not may_end_in_trigger(OSSAsyncTaskSensor(**values, on_success_callback=print))
-    assert not may_end_in_trigger(OSSAsyncTaskSensor(**values, outlets=[Asset("oss://media/a")]))
-    assert not may_end_in_trigger(Overridden(**values))
+    assert may_end_in_trigger(OSSAsyncTaskSensor(**values), OSSAsyncTaskSensor)
+    assert not may_end_in_trigger(OSSAsyncTaskSensor(**values, on_success_callback=print), OSSAsyncTaskSensor)
+    assert not may_end_in_trigger(
+        OSSAsyncTaskSensor(**values, outlets=[Asset("oss://media/a")]), OSSAsyncTaskSensor
+    )
+    assert not may_end_in_trigger(Overridden(**values), OSSAsyncTaskSensor)

@@ -14,12 +14,19 @@ import pytest
 
 from airflow_provider_oss_async.local.__main__ import main, missing_packages
 from airflow_provider_oss_async.local.demo.contact_sheet import write_contact_sheet
-from airflow_provider_oss_async.local.demo.run import Health, _choose_port, _download, run_demo
+from airflow_provider_oss_async.local.demo.run import (
+    EVENT_RULES,
+    TOPICS,
+    Health,
+    _choose_port,
+    _download,
+    run_demo,
+)
 from airflow_provider_oss_async.local.demo.upload import upload_samples
-from tests.support.local_service import convert, imm_client, oss_client, submit, wait_for_end
+from tests.support.local_service import convert, imm_client, oss_client, put, submit, wait_for_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_oss_async.local.server.app import LocalService
 
@@ -60,6 +67,18 @@ def test_no_package_is_missing_here() -> None:
 def test_a_folder_without_the_examples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--dags"):
         run_demo(tmp_path / "demo", tmp_path)
+
+
+def test_uploads_to_the_inbox_and_ended_jobs_are_announced(start: Callable[..., LocalService]) -> None:
+    service = start(topics=TOPICS, event_rules=EVENT_RULES)
+    oss = oss_client(service)
+    for key in ("inbox/in.mov", "elsewhere/in.mov"):
+        put(oss, key)
+    wait_for_end(imm_client(service), submit(oss, convert("out.mp4", "jobs"), "inbox/in.mov"))
+    messages = {name: queue.count()["visible"] for name, queue in service.cloud.broker.queues.items()}
+    assert messages == {"airflow": 1, "ended-jobs": 1, "inbox": 1}
+    extra = json.loads(service.connection_json())["extra"]
+    assert (extra["smq_topic"], extra["smq_queue"]) == ("jobs", "airflow")
 
 
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,8 @@ class OSSEventTrigger(BaseEventTrigger):
     join_delay: ClassVar[float] = 2.0
     #: Seconds between two events at least: a scheduler loop must see one before the next is stored.
     batch_interval: ClassVar[float] = BATCH_INTERVAL
+    #: Options of :class:`~airflow_provider_oss_async.events.listing.Listing`.
+    listing_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,
@@ -182,6 +184,7 @@ class OSSEventTrigger(BaseEventTrigger):
                 max_batch=self.max_batch,
                 store=self.asset_state_store,
                 batch_interval=self.batch_interval,
+                **self.listing_options,
             )
             payloads = merged(payloads, self._of_listing(self._listing))
         async for payload in payloads:

@@ -405,7 +405,7 @@ def test_temporary_credentials_are_used_for_the_whole_dag(
         "SecurityToken": "role-token",
         "Expiration": expires,
     }
-    wire.answer = lambda request: (200, json.dumps(answer))
+    wire.respond = lambda request: (200, json.dumps(answer))
     role_connection(oss_local, monkeypatch, credential_source="credentials_uri", credentials_uri=wire.url)
     assert run_dag(ROLE_DAG).state == "success"
     (job,) = oss_local.jobs()

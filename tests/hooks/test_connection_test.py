@@ -11,7 +11,7 @@ from airflow_provider_oss_async.hooks.connection_test import check_services, wit
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 
 if TYPE_CHECKING:
-    from tests.hooks.conftest import Request, Wire
+    from tests.support.wire import Request, Wire
 
 #: As Airflow names the connection of a test in the web UI.
 RANDOM = "kXv3Qp9ZbT"
@@ -51,7 +51,7 @@ def error(code: str, message: str = "as told") -> str:
 
 
 def test_what_works(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     good, text = run()
     assert good, text
     assert text == (
@@ -62,7 +62,7 @@ def test_what_works(connect: Any, wire: Wire) -> None:
 
 
 def test_a_project_and_no_bucket(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     connect({"imm_project": "p", "smq_endpoint": wire.url, "smq_queue": "q"}, schema=None)
     good, text = run()
     assert good, text
@@ -73,7 +73,7 @@ def test_a_project_and_no_bucket(connect: Any, wire: Wire) -> None:
 
 
 def test_neither(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     connect(schema=None)
     good, text = run()
     assert good, text
@@ -94,7 +94,7 @@ def test_neither(connect: Any, wire: Wire) -> None:
     ],
 )
 def test_refusals_of_oss(connect: Any, wire: Wire, status: int, body: str, expected: str) -> None:
-    wire.answer = lambda request: service(request) if request.action else (status, body)
+    wire.respond = lambda request: service(request) if request.action else (status, body)
     good, text = run()
     assert not good
     assert text.startswith(f"OSS: ListObjectsV2 at {wire.url} failed: ")
@@ -117,7 +117,7 @@ def test_refusals_of_imm(
     connect: Any, wire: Wire, status: int, code: str, message: str, expected: str
 ) -> None:
     refusal = json.dumps({"Code": code, "Message": message, "RequestId": "R"})
-    wire.answer = lambda request: (status, refusal) if request.action else service(request)
+    wire.respond = lambda request: (status, refusal) if request.action else service(request)
     good, text = run()
     assert not good
     assert "OSS: reached" in text
@@ -146,7 +146,7 @@ def test_nothing_answers(connect: Any, closed_port: int) -> None:
 
 
 async def test_no_answer_in_time(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     wire.delay = 1.0
     settings = OSSAsyncHook(RANDOM).settings
     good, text = await check_services(settings, timeout=0.2)
@@ -193,7 +193,7 @@ def test_labels_of_the_form_in_problems(connect: Any) -> None:
 
 
 async def test_on_a_running_loop(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     good, text = OSSAsyncHook(RANDOM).test_connection()
     assert good, text
 
@@ -205,11 +205,11 @@ def test_missing_connection() -> None:
 
 
 def test_a_custom_domain_is_addressed_without_the_bucket(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     connect({"proxy": wire.url, "cname": True, "imm_endpoint": wire.url}, host="http://media.example.com")
     run()
     (request,) = (request for request in wire.requests if not request.action)
     assert request.headers["host"] == "media.example.com"
-    assert request.path == "/"
+    assert request.path == "http://media.example.com/"
     # Signed for the bucket all the same.
     assert "/cn-hangzhou/oss/aliyun_v4_request" in request.headers["authorization"]

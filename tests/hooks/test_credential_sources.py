@@ -200,7 +200,7 @@ def test_keys_that_no_header_can_carry(
 
 
 async def test_keys_of_a_credentials_uri_that_no_header_can_carry(wire: Any) -> None:
-    wire.answer = lambda request: (200, temporary(1).replace("TOPTOKEN", "TOP TOKEN"))
+    wire.respond = lambda request: (200, temporary(1).replace("TOPTOKEN", "TOP TOKEN"))
     with pytest.raises(OSSConnectionError, match="its Security token is not"):
         await credentials_source(of("credentials_uri", credentials_uri=wire.url))()
 
@@ -225,7 +225,7 @@ def temporary(n: int, life: float = 3600) -> str:
 
 
 async def test_credentials_uri(wire: Any) -> None:
-    wire.answer = lambda request: (200, temporary(len(wire.requests)))
+    wire.respond = lambda request: (200, temporary(len(wire.requests)))
     wire.delay = 0.05
     settings = of("credentials_uri", credentials_uri=f"{wire.url}/keys?role=x")
     source = credentials_source(settings)
@@ -237,7 +237,7 @@ async def test_credentials_uri(wire: Any) -> None:
 
 
 async def test_rotation(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    wire.answer = lambda request: (200, temporary(len(wire.requests)))
+    wire.respond = lambda request: (200, temporary(len(wire.requests)))
     source = credentials_source(of("credentials_uri", credentials_uri=wire.url))
     assert (await source()).access_key_id == "STS.1"
     ahead = 3600 - RENEW_BEFORE + 1
@@ -247,7 +247,7 @@ async def test_rotation(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_credentials_uri_from_the_environment(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    wire.answer = lambda request: (200, temporary(1))
+    wire.respond = lambda request: (200, temporary(1))
     source = credentials_source(of("credentials_uri"))
     with pytest.raises(OSSConnectionError, match="ALIBABA_CLOUD_CREDENTIALS_URI is set"):
         await source()
@@ -257,7 +257,7 @@ async def test_credentials_uri_from_the_environment(wire: Any, monkeypatch: pyte
 
 async def test_credentials_uri_needs_no_further_package(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials", None)
-    wire.answer = lambda request: (200, temporary(1))
+    wire.respond = lambda request: (200, temporary(1))
     assert (
         await credentials_source(of("credentials_uri", credentials_uri=wire.url))()
     ).access_key_id == "STS.1"
@@ -265,7 +265,7 @@ async def test_credentials_uri_needs_no_further_package(wire: Any, monkeypatch: 
 
 async def test_query_of_a_credentials_uri_is_in_no_log(wire: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    wire.answer = lambda request: (200, temporary(1))
+    wire.respond = lambda request: (200, temporary(1))
     await credentials_source(of("credentials_uri", credentials_uri=f"{wire.url}/?token=TOPSECRET"))()
     assert wire.requests[0].query == {"token": ["TOPSECRET"]}
     assert "TOP" not in caplog.text
@@ -273,15 +273,15 @@ async def test_query_of_a_credentials_uri_is_in_no_log(wire: Any, caplog: pytest
 
 
 async def test_redirections_are_not_followed(wire: Any) -> None:
-    wire.headers = {"Location": f"{wire.url}/elsewhere"}
-    wire.answer = lambda request: (302, "")
+    wire.headers |= {"Location": f"{wire.url}/elsewhere"}
+    wire.respond = lambda request: (302, "")
     with pytest.raises(OSSConnectionError, match="redirection"):
         await credentials_source(of("credentials_uri", credentials_uri=f"{wire.url}/keys"))()
     assert [request.path for request in wire.requests] == ["/keys"]
 
 
 async def test_the_whole_answer_has_a_time_limit(wire: Any) -> None:
-    wire.answer = lambda request: (200, temporary(1))
+    wire.respond = lambda request: (200, temporary(1))
     wire.trickle = 0.05
     settings = of("credentials_uri", credentials_uri=wire.url, connect_timeout=0.2, read_timeout=0.3)
     began = time.monotonic()
@@ -291,7 +291,7 @@ async def test_the_whole_answer_has_a_time_limit(wire: Any) -> None:
 
 
 async def test_a_credentials_uri_can_be_asked_on_a_running_loop(wire: Any) -> None:
-    wire.answer = lambda request: (200, temporary(1))
+    wire.respond = lambda request: (200, temporary(1))
     # As get_conn() of the hook does, here within a coroutine.
     assert credentials_source(of("credentials_uri", credentials_uri=wire.url)).get().access_key_id == "STS.1"
 
@@ -321,7 +321,7 @@ async def test_failures_tell_no_secrets(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    wire.answer = lambda request: (status, body)
+    wire.respond = lambda request: (status, body)
     with pytest.raises(kind, match=text) as caught:
         await credentials_source(of("credentials_uri", credentials_uri=wire.url))()
     assert "'c'" in str(caught.value)

@@ -16,7 +16,7 @@ from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSService
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 
 if TYPE_CHECKING:
-    from tests.hooks.conftest import Request, Wire
+    from tests.support.wire import Request, Wire
 
 LISTING = "<ListBucketResult><Name>media</Name><KeyCount>0</KeyCount></ListBucketResult>"
 NO_PROXY = "http://127.0.0.1:9"
@@ -101,7 +101,7 @@ def test_warnings_are_logged_once(connect: Any) -> None:
 
 def test_sync_client(connect: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", NO_PROXY)
-    wire.answer = service
+    wire.respond = service
     with OSSAsyncHook() as hook:
         client = hook.get_conn()
         assert hook.get_conn() is client
@@ -116,7 +116,7 @@ def test_sync_client(connect: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_explicit_proxy(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     connect({"proxy": wire.url}, host="http://oss.example")
     with OSSAsyncHook() as hook:
         hook.get_conn().list_objects_v2(list_objects())
@@ -133,7 +133,7 @@ def test_explicit_proxy(connect: Any, wire: Wire) -> None:
 
 async def test_async_client(connect: Any, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", NO_PROXY)
-    wire.answer = service
+    wire.respond = service
     connect({"security_token": "TOKEN"})
     async with await OSSAsyncHook().get_async_conn() as client:
         result = await client.list_objects_v2(list_objects())
@@ -142,7 +142,7 @@ async def test_async_client(connect: Any, wire: Wire, monkeypatch: pytest.Monkey
 
 
 async def test_session(connect: Any, wire: Wire) -> None:
-    wire.answer = service
+    wire.respond = service
     connect({"smq_endpoint": wire.url})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
@@ -194,7 +194,7 @@ def test_full_address_needs_no_connection() -> None:
 
 
 async def test_imm_errors_are_ours(connect: Any, wire: Wire) -> None:
-    wire.answer = lambda request: (400, json.dumps({"Code": "InvalidArgument", "Message": "m"}))
+    wire.respond = lambda request: (400, json.dumps({"Code": "InvalidArgument", "Message": "m"}))
     async with OSSAsyncHook().session() as services:
         with pytest.raises(OSSServiceError, match="InvalidArgument"):
             await services.imm.get_bucket_project("media")

@@ -120,6 +120,20 @@ def test_a_message_comes_back_until_it_is_deleted(service: LocalService) -> None
     queue.delete_message(longer.receipt_handle)
 
 
+def test_a_message_can_be_hidden_for_less(queue: Any) -> None:
+    queue.send_message(Message("soon"))
+    first = queue.receive_message(1)
+    changed = queue.change_message_visibility(first.receipt_handle, 1)
+    assert changed.receipt_handle != first.receipt_handle
+    assert int(changed.next_visible_time) <= time.time() * 1000 + 1000
+    again = queue.receive_message(5)
+    assert (again.message_id, again.dequeue_count) == (first.message_id, 2)
+    for handle in (first.receipt_handle, changed.receipt_handle):
+        assert code_of(queue.change_message_visibility, handle, 60) == "ReceiptHandleError"
+    # The client refuses what is more than 43,200 seconds.
+    assert code_of(queue.change_message_visibility, again.receipt_handle, 0) == "InvalidArgument"
+
+
 def test_a_long_poll_ends_with_the_first_message(service: LocalService, queue: Any) -> None:
     sender = open_queue(service, "done")
     timer = threading.Timer(0.2, sender.send_message, [Message("late")])

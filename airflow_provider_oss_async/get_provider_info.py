@@ -45,6 +45,7 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": f"{_PACKAGE}.assets.convert_asset_to_openlineage",
             }
         ],
+        "cli": [f"{_PACKAGE}.cli.definition.get_commands"],
         "config": {
             SECTION: {
                 "description": f"Settings of the provider {_NAME}.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_oss_async.cli.rights import FEATURES, RESOURCES, RIGHTS, policy, rights_for
 from airflow_provider_oss_async.clients.errors import FINAL_KINDS, PASSING_KINDS, TABLE
 from airflow_provider_oss_async.hooks.config_options import OPTIONS
 from airflow_provider_oss_async.hooks.connection_fields import FIELDS, ConnectionField
@@ -77,6 +79,35 @@ def service_errors() -> str:
     return _table(("From", "Code begins with", "Message has words such as", "What to do", "Retried"), rows)
 
 
+def rights() -> str:
+    """Every right that the caller needs."""
+    names = dict.fromkeys(("bucket", "project", "queue", "account", "region"), "")
+    names = {name: name.upper() for name in names}
+    rows = [
+        (
+            f"`{right.action}`",
+            f"`{RESOURCES[right.resource].format_map(names)}`",
+            ", ".join(FEATURES[feature] for feature in right.features),
+            right.note + (" (works without it)" if right.optional else ""),
+        )
+        for right in RIGHTS
+    ]
+    return _table(("Action", "Resource", "Needed for", "What for"), rows)
+
+
+def example_policy() -> str:
+    """A policy for video, audio and documents that are waited for with IMM."""
+    names = {
+        "bucket": "media-bucket",
+        "project": "media-project",
+        "queue": "jobs",
+        "account": "ACCOUNT_ID",
+        "region": "cn-hangzhou",
+    }
+    found = policy(rights_for(("submit", "video", "document", "imm")), names)
+    return f"```json\n{json.dumps(found, indent=2)}\n```"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "connection-fields": connection_fields,
     "common-arguments": common_arguments,
@@ -84,6 +115,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "options": options,
     "service-errors": service_errors,
     "metrics": metrics,
+    "rights": rights,
+    "policy": example_policy,
 }
 
 

@@ -257,13 +257,13 @@ def test_connections_can_be_used() -> None:
 def test_policies_are_policies() -> None:
     found = [json.loads(text) for text in blocks("json")]
     policies = [data for data in found if "Statement" in data]
-    assert len(policies) == 3
+    assert len(policies) == 2
     for policy in policies:
         assert policy["Version"] == "1"
         for statement in policy["Statement"]:
             actions = statement["Action"]
             for action in [actions] if isinstance(actions, str) else actions:
-                assert re.fullmatch(r"(oss|imm|sts):[A-Z]\w+", action)
+                assert re.fullmatch(r"(oss|imm|sts|ram):[A-Z]\w+", action)
 
 
 def test_further_connections_can_be_used() -> None:

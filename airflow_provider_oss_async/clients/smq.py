@@ -155,7 +155,7 @@ class SMQClient:
                 continue
             # Some were deleted and some were not: the answer is a list of the latter.
             refused = [node.text for node in root.iterfind("Error/ReceiptHandle") if node.text]
-            if answer.status != 404 or not refused:
+            if not refused:
                 raise _refusal(call, answer, root)
             stale += refused
         return stale
@@ -181,11 +181,21 @@ class SMQClient:
             return None
         raise _refusal(call, answer, root)
 
+    async def has_topic(self, topic: str) -> bool:
+        """Return whether there is a topic (``GetTopicAttributes``, a right of its own)."""
+        _, answer, root = found = await self._call(
+            "GetTopicAttributes", topic, "GET", f"/topics/{quote(topic, safe='-_.~')}"
+        )
+        if not answer.ok and root.findtext("Code") != "TopicNotExist":
+            raise _refusal(*found)
+        return answer.ok
+
     async def _call(
         self, action: str, queue: str, method: str, resource: str, *, body: bytes | None = None, wait: int = 0
     ) -> tuple[Call, Answer, Element]:
         credentials = await self._credentials()
-        call = Call("SMQ", action, f"queue {queue} at {self._endpoint.host}", credentials)
+        kind = "topic" if resource.startswith("/topics/") else "queue"
+        call = Call("SMQ", action, f"{kind} {queue} at {self._endpoint.host}", credentials)
         headers = {
             "host": self._endpoint.host,
             "date": formatdate(usegmt=True),

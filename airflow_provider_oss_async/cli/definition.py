@@ -1,0 +1,64 @@
+"""The commands ``airflow oss-async``.
+
+Every ``airflow`` command imports this module, which therefore imports nothing but
+Airflow's own form of commands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+
+_PACKAGE = "airflow_provider_oss_async.cli"
+
+
+def _arg(flags: tuple[str, ...], **options: Any) -> Arg:
+    return Arg(flags, **options)  # type: ignore[no-untyped-call]
+
+
+_CONN_ID = _arg(("conn_id",), help="id of the Airflow connection, such as oss_async_default")
+_BUCKET = _arg(("--bucket",), help="bucket to ask about; default that of the connection")
+_OUTPUT = _arg(
+    ("-o", "--output"),
+    help="output format (default: table)",
+    metavar="(table, json, yaml)",
+    choices=("table", "json", "yaml"),
+    default="table",
+)
+_FOR = _arg(
+    ("--for",),
+    help="what will be processed, with commas between: video (audio too), document, watermark; default all",
+    dest="kinds",
+    default="video,document,watermark",
+)
+_COMPLETION = _arg(
+    ("--completion",),
+    help="how the end of jobs is learned, with commas between: imm, smq, object; default imm, and smq where "
+    "the connection names a queue",
+    default="",
+)
+
+
+def get_commands() -> list[GroupCommand]:
+    """Return the commands; Airflow calls it once in each process."""
+    return [
+        GroupCommand(
+            name="oss-async",
+            help="Check connections to Alibaba Cloud OSS (async processing)",
+            subcommands=(
+                ActionCommand(
+                    name="check",
+                    help="Ask for every right and prerequisite of a connection, at no cost",
+                    description=(
+                        "Asks OSS, IMM, SMQ and STS harmless questions: where they are, who the caller is, "
+                        "which rights it has, how the IMM project is set. Nothing is changed, submitted or "
+                        "received. Exit code 0: nothing needed is missing; 1: something is; 2: the "
+                        "connection cannot be used, or an argument is wrong."
+                    ),
+                    func=lazy_load_command(f"{_PACKAGE}.check_command.check"),
+                    args=(_CONN_ID, _BUCKET, _FOR, _COMPLETION, _OUTPUT),
+                ),
+            ),
+        )
+    ]

@@ -53,6 +53,43 @@ def run(stand_in: LocalService, bag: Any) -> Callable[..., dict[str, Any]]:
     return run
 
 
+@pytest.fixture
+def run_on_event(run: Any, bag: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+    """Run a DAG on the next event of the asset that it is scheduled on; return what its tasks returned."""
+    import asyncio
+
+    from airflow.models import dagrun
+    from airflow.models.asset import AssetEvent, AssetModel
+    from sqlalchemy import select
+
+    from tests.support.shared_streams import Triggerer
+
+    async def next_event(trigger: Any) -> Any:
+        async with Triggerer() as triggerer:
+            number = triggerer.start(trigger)
+            await triggerer.until(lambda: triggerer.events[number])
+            return triggerer.events[number][0]
+
+    def run_on_event(dag_id: str) -> dict[str, Any]:
+        asset = bag.dags[dag_id].schedule
+        payload = asyncio.run(next_event(asset.watchers[0].trigger))
+        create = dagrun.get_or_create_dagrun
+
+        def create_with_event(**arguments: Any) -> Any:
+            made, session = create(**arguments), arguments["session"]
+            model = session.scalar(select(AssetModel).where(AssetModel.name == asset.name))
+            extra = {"from_trigger": True, "payload": payload}
+            made.consumed_asset_events.append(AssetEvent(asset_id=model.id, extra=extra))
+            session.commit()
+            return made
+
+        # dag.test() has no argument for it.
+        monkeypatch.setattr(dagrun, "get_or_create_dagrun", create_with_event)
+        return run(dag_id)  # type: ignore[no-any-return]
+
+    return run_on_event
+
+
 @dataclass
 class Fetch:
     """Downloads outputs with the SDK."""
@@ -376,3 +413,50 @@ def test_watermark_branch(run: Any) -> None:
     assert marked["marked"] == f"oss://media/samples/photo.png belongs to {samples.WATERMARK}"
     unmarked = run("example_watermark_branch", also="skipped", picture="samples/unmarked.png")
     assert unmarked["unmarked"] == "oss://media/samples/unmarked.png has no watermark"
+
+
+def test_inbox(run: Any, run_on_event: Any, fetch: Fetch, stand_in: LocalService) -> None:
+    from alibabacloud_oss_v2 import CopyObjectRequest
+
+    from tests.support.local_service import admin
+
+    rule = {
+        "bucket": "media",
+        "events": ["ObjectCreated:PutObject", "ObjectCreated:CopyObject"],
+        "objects": [{"prefix": "inbox/"}],
+        "queue": "inbox",
+    }
+    assert admin(stand_in, "PUT", "event-rules/inbox", rule)[0] == 200
+    with OSSAsyncHook() as hook:
+        for key in ("inbox/first.mp4", "inbox/second.mp4", "inbox/other.txt"):
+            hook.get_conn().copy_object(
+                CopyObjectRequest(
+                    bucket="media", key=key, source_bucket="media", source_key="samples/credits.mp4"
+                )
+            )
+    summary = run_on_event("example_inbox")["convert"]
+    assert (summary["objects"], summary["succeeded"]) == (2, 2)
+    assert fetch.media({"outputs": ["oss://media/examples/inbox/first.mp4"]}).duration
+
+
+def test_job_ended(run_on_event: Any, stand_in: LocalService) -> None:
+    from airflow_provider_oss_async.process import AudioConvert
+    from tests.support.local_service import admin
+
+    admin(stand_in, "PUT", "topics/done", {"queues": ["ended-jobs"]})
+    with OSSAsyncHook() as hook:
+        good = hook.submit(
+            "samples/announcement.mp3",
+            AudioConvert(container="flac"),
+            target="examples/ended.flac",
+            notify_topic="done",
+        )
+        bad = hook.submit(
+            "samples/broken.mov",
+            AudioConvert(container="mp3"),
+            target="examples/bad.mp3",
+            notify_topic="done",
+        )
+    report = run_on_event("example_job_ended")["report"]
+    assert report == {"outputs": ["oss://media/examples/ended.flac"], "failed": [bad.task_id]}
+    assert good.task_id not in report["failed"]

@@ -76,6 +76,7 @@ class Proxy:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
+        self._loop.close()
 
     def resume(self, key: str) -> None:
         """Let a suspended worker go on."""

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 BUCKETS = {"media": "local-project", "papers": "papers-project"}
 #: Topics, and the queues that subscribe to them. Messages are gone when the stand-in is killed.
 TOPICS = {"done": ["waiting"]}
+#: Queues of object events, and the prefixes whose uploads are announced there.
+EVENTS = {
+    "arrivals": ["events/arrivals/"],
+    "shared": ["events/left/", "events/right/"],
+    "paused": ["events/paused/"],
+}
 
 
 def waiting_at(gates: Path) -> Processor:
@@ -45,6 +51,16 @@ def main() -> None:
         directory,
         buckets=BUCKETS,
         topics=TOPICS,
+        queues={name: {"visibility": 15} for name in EVENTS},
+        event_rules={
+            name: {
+                "bucket": "media",
+                "events": ["ObjectCreated:PutObject"],
+                "objects": [{"prefix": prefix} for prefix in prefixes],
+                "queue": name,
+            }
+            for name, prefixes in EVENTS.items()
+        },
         workers=64,
         # These tests are not about the queue of a project.
         engine_concurrency=10_000,

@@ -226,8 +226,8 @@ class Airflow:
                 f"Address     {address}\n"
                 f"Login       {' / '.join(self._login())}\n"
                 f"Connection  {CONNECTION} leads to the stand-in\n"
-                f"Trigger {PIPELINE} or any other DAG there; uploads to oss://{BUCKET}/{INBOX_PREFIX} start "
-                "the DAGs that watch it. Ctrl-C stops everything.",
+                f"Trigger {PIPELINE} or any other DAG there. Videos (.mp4) that are uploaded to "
+                f"oss://{BUCKET}/{INBOX_PREFIX} start example_inbox. Ctrl-C stops everything.",
                 flush=True,
             )
             while True:

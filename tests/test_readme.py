@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, Connection
 
 import airflow_provider_oss_async
+from airflow_provider_oss_async import events
 from airflow_provider_oss_async.exceptions import OSSAsyncError
 from airflow_provider_oss_async.get_provider_info import get_provider_info
 from airflow_provider_oss_async.hooks.connection_fields import EXTRA_FIELDS
@@ -28,6 +29,7 @@ from airflow_provider_oss_async.operators.batch import OSSAsyncProcessBatchOpera
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS
 from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+from airflow_provider_oss_async.triggers.oss_event import OSSEventTrigger
 from tests import generate
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ FOREIGN = {
     "default_deferrable",
     "prev_start_date_success",
     "execution_timeout",
+    "max_active_runs",
     "max_tries",
     "on_success_callback",
     "do_xcom_push",
@@ -106,6 +109,7 @@ def arguments() -> frozenset[str]:
         OSSAsyncProcessOperator,
         OSSAsyncProcessBatchOperator,
         OSSAsyncTaskSensor,
+        OSSEventTrigger,
         OSSAsyncHook,
         Cloud,
         *generate.operators().values(),
@@ -119,6 +123,7 @@ def arguments() -> frozenset[str]:
     found |= set(faults.KINDS) | EXTRA_FIELDS
     found |= {name for kind in exceptions().values() for name in inspect.signature(kind).parameters}
     found |= set(get_provider_info()["config"]["oss_async"]["options"])
+    found |= set(vars(events)) | {path.stem for path in (README_FILE.parent / "example_dags").glob("*.py")}
     return frozenset(found | credential_sources() | {"oss_async", "oss_console_link", "finished_at"})
 
 

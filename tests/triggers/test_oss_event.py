@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -409,3 +411,24 @@ def test_the_serialised_dag_holds_no_secret(connect: Callable[..., None]) -> Non
     assert "oss_async_default" in text
     for secret in ("local-secret", "access_key", "password"):
         assert secret not in text
+
+
+def test_importing_it_costs_little() -> None:
+    """Every DAG file that watches pays for it at each parse."""
+    code = (
+        "import json, sys\n"
+        "from airflow.sdk import DAG, Asset, AssetWatcher\n"
+        "from airflow.triggers.base import BaseEventTrigger\n"
+        "before = set(sys.modules)\n"
+        "from airflow_provider_oss_async.triggers.oss_event import OSSEventTrigger\n"
+        "from airflow_provider_oss_async.events import new_objects\n"
+        "OSSEventTrigger(prefix='in/').serialize()\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    heavy = ("aiohttp", "requests", "alibabacloud_oss_v2", "airflow.triggers.shared_stream", "airflow.models")
+    assert not [name for name in loaded if name.startswith(heavy)]
+    # Receiving, connections and the other package are only for the triggerer.
+    assert not [name for name in loaded if name.endswith((".event_producer", ".event_listing", ".shared"))]
+    assert not [name for name in loaded if "messaging" in name]

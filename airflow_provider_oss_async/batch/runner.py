@@ -487,7 +487,8 @@ class BatchRunner:
         """Settle an object for which there is no job."""
         diagnosis = diagnosis_for(error)
         throttled = isinstance(error, OSSSubmitRefusedError) and diagnosis.kind == "throttled"
-        if throttled or isinstance(error, OSSSubmitNotSentError):
+        never_sent = isinstance(error, OSSSubmitNotSentError) and diagnosis.kind != "argument"
+        if throttled or never_sent:
             # Nothing was accepted, and this passes: no attempt is used up.
             warn_rate_limited("Submissions are slowed down: %s", error)
             self._rate.slow_down(error.retry_after, sent)

@@ -85,10 +85,24 @@ _SERVICES = ("OSS", "IMM", "SMQ", "STS")
 _JOB = ("job",)
 
 _SLOW_DOWN = "Lower max_requests_per_second or run fewer tasks at once: there are too many requests."
+#: Requests to OSS and SMQ are not under the rate limiter of IMM's.
+_FEWER_REQUESTS = "Run fewer tasks at once, or lower max_submits_per_second of batches: too many requests."
 _TRY_LATER = "Try again later: the service has trouble."
 _FEWER_AT_ONCE = "Run fewer jobs at once, or try again later: the queue of the IMM project is too long."
 _CHECK_SOURCE = (
     "Check that the source is whole, not locked by a password, and of a supported format, codec and size."
+)
+_THROTTLED = (
+    "Throttling|SlowDown|TooManyRequests|QpsLimitExceeded|LimitExceeded|DownloadTrafficRateLimitExceeded"
+)
+#: What the SDK raises for names that no request can carry; the name of the class stands for the code.
+_INVALID_NAMES = (
+    "BucketNameInvalidError",
+    "ObjectNameInvalidError",
+    "ParamInvalidError",
+    "ParamNullError",
+    "ParamNullOrEmptyError",
+    "ParamRequiredError",
 )
 
 #: The first row whose service, code and words fit wins.
@@ -134,6 +148,8 @@ TABLE: tuple[Row, ...] = (
     Row(("OSS",), "Imm Client", r"^\s*(invalidargument|missing)", "argument",
         "Correct the parameter that the message names."),
     Row(("OSS",), "Imm Client", r"throttl|too many|limit ?exceeded", "throttled", _SLOW_DOWN),
+    Row(("OSS",), "|".join(_INVALID_NAMES), "", "argument",
+        "Correct the name of the bucket or object: no request can carry this one, and nothing was sent."),
     Row(("OSS",), "NoSuchBucket", "", "missing",
         "Check the bucket's name, and region and endpoint of the connection."),
     Row(("OSS",), "NoSuchKey|SymlinkTargetNotExist", "", "missing",
@@ -149,8 +165,8 @@ TABLE: tuple[Row, ...] = (
     Row(("SMQ",), "QueueNotExist|TopicNotExist", "", "missing",
         "Check queue and topic: there is none of that name in the account and region of the endpoint."),
     Row(("STS",), "EntityNotExist", "", "missing", "Check role_arn: there is no such role."),
-    Row(_SERVICES, r"Throttling|SlowDown|TooManyRequests|QpsLimitExceeded|LimitExceeded"
-        r"|DownloadTrafficRateLimitExceeded", "", "throttled", _SLOW_DOWN),
+    Row(("IMM",), _THROTTLED, "", "throttled", _SLOW_DOWN),
+    Row(("OSS", "SMQ", "STS"), _THROTTLED, "", "throttled", _FEWER_REQUESTS),
     Row(_SERVICES, r"InternalError|ServiceUnavailable|ServerBusy|InternalServerError|RequestTimeout", "",
         "outage", _TRY_LATER),
     Row(("IMM", "SMQ", "STS"), "NoPermission|Forbidden|AccessDenied|Unauthorized|NotAuthorized", "", "rights",
@@ -315,6 +331,7 @@ class Failure:
     :param authentic: whether the answer carries the marks of the service. Others come from a gateway or proxy
         in between, and say nothing of what the service has done.
     :param never_sent: whether it is certain that nothing of the request left this machine.
+    :param invalid: whether that is so because a name in it is not allowed; ``code`` says which.
     :param denied: the service's detail of a missing right, see :class:`.OSSAsyncError`.
     """
 
@@ -327,6 +344,7 @@ class Failure:
     retry_after: float | None = None
     authentic: bool = False
     never_sent: bool = False
+    invalid: bool = False
     denied: Mapping[str, str] = field(default_factory=dict)
 
     def safe(self, credentials: Credentials | None) -> Failure:
@@ -366,7 +384,7 @@ def service_error(
     failure = failure.safe(credentials)
     key_id = credentials.access_key_id if credentials is not None else ""
     kind: type[OSSServiceError] = OSSServiceError
-    if failure.authentic or failure.retry_after is not None or failure.status == 429:
+    if failure.authentic or failure.invalid or failure.retry_after is not None or failure.status == 429:
         diagnosis = diagnose(
             failure.service,
             failure.code,
@@ -377,21 +395,28 @@ def service_error(
             denied=failure.denied,
         )
         if failure.status == 429 or failure.retry_after is not None or diagnosis.kind == "throttled":
-            kind, diagnosis = OSSThrottledError, Diagnosis("throttled", _SLOW_DOWN)
+            kind = OSSThrottledError
+            if diagnosis.kind != "throttled":
+                advice = _SLOW_DOWN if failure.service == "IMM" else _FEWER_REQUESTS
+                diagnosis = Diagnosis("throttled", advice)
+        elif failure.invalid:
+            pass
         elif failure.status is None or failure.status >= 500 or diagnosis.kind == "outage":
             kind = OSSUnavailableError
-        reason = f"{failure.service} {action} for {subject}: {failure.detail or failure.code or 'no message'}"
+        refused = f"{action} was not sent" if failure.invalid else f"{failure.service} refused {action}"
+        reason = f"{refused}: {failure.detail or failure.code or 'no message'}"
     else:
         kind, diagnosis = OSSUnavailableError, Diagnosis("outage")
         answered = f"HTTP {failure.status} that is not {failure.service}'s" if failure.status else ""
         what = ": ".join(part for part in (answered, failure.detail) if part)
-        reason = f"{failure.service} {action} for {subject} got no usable answer: {what or 'unknown reason'}"
+        reason = f"{failure.service} gave no usable answer to {action}: {what or 'unknown reason'}"
     return kind(
-        error_text(reason, diagnosis.advice, **failure.facts()),
+        # The reason names the service.
+        error_text(reason, diagnosis.advice, **{"for": subject, **failure.facts(), "service": ""}),
         service=failure.service,
         action=action,
         status=failure.status,
-        code=failure.code if failure.authentic else "",
+        code=failure.code if failure.authentic or failure.invalid else "",
         detail=failure.detail,
         advice=diagnosis.advice,
         request_id=failure.request_id,
@@ -403,12 +428,7 @@ def service_error(
 
 #: What the SDK or aiohttp raise before anything of the request is on the wire (see the tests for each).
 _BEFORE_SENDING = (
-    "BucketNameInvalidError",
-    "ObjectNameInvalidError",
-    "ParamInvalidError",
-    "ParamNullError",
-    "ParamNullOrEmptyError",
-    "ParamRequiredError",
+    *_INVALID_NAMES,
     "SerializationError",
     "CredentialsBaseError",
     "ClientConnectorError",
@@ -450,7 +470,14 @@ def sdk_failure(error: BaseException) -> Failure:
     else:
         detail = f"{type(cause).__name__}: {cause}"
     names = {kind.__name__ for kind in type(cause).__mro__}
-    return Failure("OSS", detail=_text(detail), never_sent=bool(names & set(_BEFORE_SENDING)))
+    invalid = sorted(names & set(_INVALID_NAMES))
+    return Failure(
+        "OSS",
+        code=invalid[0] if invalid else "",
+        detail=_text(str(cause) if invalid else detail),
+        never_sent=bool(names & set(_BEFORE_SENDING)),
+        invalid=bool(invalid),
+    )
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -34,7 +34,9 @@ OPTIONS: tuple[ConfigOption, ...] = (
         "max_requests_per_second",
         "20",
         "Requests per second that one process sends at most to IMM for one account. A project takes 100 for "
-        "all APIs, which it shares with all other tools.",
+        "all APIs, which it shares with all other tools. Requests to OSS and SMQ are not counted, because "
+        "they have other limits: a listing reads one page after another, and max_submits_per_second of a "
+        "batch limits its submissions.",
     ),
     ConfigOption(
         "event_hold",

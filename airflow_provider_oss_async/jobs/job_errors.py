@@ -93,6 +93,8 @@ def diagnosis_for(error: BaseException) -> Diagnosis:
         return Diagnosis()
     if isinstance(error, OSSThrottledError):
         return Diagnosis("throttled", error.advice)
+    if isinstance(error, OSSSubmitNotSentError) and (found := diagnosis_of(error)).kind == "argument":
+        return found
     if isinstance(error, OSSUnavailableError | OSSSubmitNotSentError):
         # Without an answer there is no diagnosis; trying again later is all there is.
         return Diagnosis("outage", error.advice or "Try again later.")

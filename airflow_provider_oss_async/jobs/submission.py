@@ -161,9 +161,9 @@ async def submit(
         try:
             return await _attempt(oss, request, timeout, before_attempt, intent_max_age)
         except OSSSubmitError as error:
-            repeatable = isinstance(error, OSSSubmitNotSentError) or (
-                isinstance(error, OSSSubmitRefusedError)
-                and (error.status == 429 or diagnosis_of(error).kind == "throttled")
+            kind = diagnosis_of(error).kind
+            repeatable = (isinstance(error, OSSSubmitNotSentError) and kind != "argument") or (
+                isinstance(error, OSSSubmitRefusedError) and (error.status == 429 or kind == "throttled")
             )
             if not repeatable or attempt == ATTEMPTS:
                 raise
@@ -272,7 +272,11 @@ def _submit_error(failure: Failure, request: JobRequest) -> OSSSubmitError:
     what = request.process.operation
     diagnosis = Diagnosis()
     kind: type[OSSSubmitError]
-    if failure.never_sent:
+    if failure.invalid:
+        kind = OSSSubmitNotSentError
+        diagnosis = diagnose("OSS", failure.code, failure.detail)
+        reason = f"Nothing was submitted: {failure.detail}"
+    elif failure.never_sent:
         kind = OSSSubmitNotSentError
         reason = f"OSS could not be reached, and nothing was submitted: {failure.detail}"
     elif failure.authentic and failure.status is not None and 300 <= failure.status < 500:

@@ -48,8 +48,9 @@ class OSSAudioConvertOperator(OSSSpecificationOperator):
     :param bit_depth: Audio bit depth, 16 or 24; flac only. A whole number from 16 to 24 bit. Default: not
         documented. Wire key ``adepth``. (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
@@ -198,8 +199,9 @@ class OSSAudioConcatOperator(OSSSpecificationOperator):
         template makes needs render_template_as_native_obj=True). Default: not documented. Wire key ``sur``.
         (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)

@@ -63,8 +63,9 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
     :param target: where the result goes, in the first two forms; the key may hold OSS's variables such as
         ``{index}`` and ``{autoext}`` (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
@@ -380,8 +381,9 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         context["ti"].xcom_push(key="outputs", value=outputs)
         for outlet in self.outlets:
             if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):
+                # Airflow sends the event of a successful task in any case; the status tells a skipped job.
                 context["outlet_events"][outlet].extra.update(
-                    {"task_id": result["task_id"], "outputs": outputs}
+                    {"task_id": result["task_id"], "outputs": outputs, "status": result["status"]}
                 )
         return result
 

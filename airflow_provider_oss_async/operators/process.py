@@ -39,8 +39,9 @@ class OSSAsyncProcessOperator(OSSAsyncBaseOperator):
     :param imm_task_type: IMM task type, only for a style given as a string: ``MediaConvert``,
         ``OfficeConversion`` or ``DecodeBlindWatermark`` (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)

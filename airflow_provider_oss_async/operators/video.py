@@ -97,8 +97,9 @@ class OSSVideoConvertOperator(OSSSpecificationOperator):
         (described by IMM, not by the OSS page). True or false. Default: false. Wire key ``videoslim``.
         (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
@@ -303,8 +304,9 @@ class OSSVideoAnimationOperator(OSSSpecificationOperator):
         black bars, fit keeps the shape inside the size. Text such as stretch, crop, fill, fit. Default:
         stretch. Wire key ``scaletype``. (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
@@ -443,8 +445,9 @@ class OSSVideoSnapshotsOperator(OSSSpecificationOperator):
         black bars, fit keeps the shape inside the size. Text such as stretch, crop, fill, fit. Default:
         stretch. Wire key ``scaletype``. (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
@@ -595,8 +598,9 @@ class OSSVideoSpriteOperator(OSSSpecificationOperator):
     :param margin: Outer border (from IMM). A whole number from 0 to 100 px. Default: 2. Wire key ``margin``.
         (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)
@@ -794,8 +798,9 @@ class OSSVideoConcatOperator(OSSSpecificationOperator):
         template makes needs render_template_as_native_obj=True). Default: not documented. Wire key ``sur``.
         (templated)
     :param if_target_exists: ``"overwrite"`` it; ``"skip"`` the job if the target is newer than the source and
-        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough); or
-        ``"fail"``. Default ``"overwrite"`` (templated)
+        not empty, and return it as the result, so that nothing is paid (of several outputs one is enough;
+        outlets get their event all the same, with the status ``skipped`` in its extra); or ``"fail"``.
+        Default ``"overwrite"`` (templated)
     :param if_target_triggers: where the run was started by events of an ``OSSEventTrigger``, and the target
         lies under what that watches, so that the DAG would start itself again and again: ``"fail"`` before
         anything is paid, or ``"warn"`` in the log. Default ``"fail"`` (templated)

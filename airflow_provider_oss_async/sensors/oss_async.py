@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
+    from airflow_provider_oss_async.jobs.job import OSSJob
     from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
     from airflow_provider_oss_async.operators.arguments import SensorArguments
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 class OSSAsyncTaskSensor(BaseSensorOperator):
     """Waits for a job that another task, DAG or program has submitted.
 
-    Succeeds with the job's result as XCom, as the operators return it. With ``mode="reschedule"`` two pokes
-    are at least ``[workers] min_heartbeat_interval`` plus 5 seconds apart (``[oss_async] event_hold``),
-    because Airflow 3.3 may fail a task that is queued again sooner.
+    Succeeds with the job's result as XCom, as the operators return it; after a failure, or when its time is
+    over, the XComs ``code``, ``detail`` and ``job`` are those of the operators. With ``mode="reschedule"``
+    two pokes are at least ``[workers] min_heartbeat_interval`` plus 5 seconds apart (``[oss_async]
+    event_hold``), because Airflow 3.3 may fail a task that is queued again sooner.
 
     :param job: the result of an operator, as ``job=submit.output``, or a bare task id (templated)
     :param imm_task_type: with a bare task id: ``MediaConvert``, ``OfficeConversion`` or
@@ -89,6 +91,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         # Not public: Airflow refuses DAGs with an attribute of that name where plugins have listeners.
         self._end_from_trigger = end_from_trigger
         self.completion = cast("str", completion)
+        #: What was polled last on this worker.
+        self._job: OSSJob | None = None
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once.
@@ -109,6 +113,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         self._check_names()
         hook = self._hook()
         spec = self._wait_specification(hook.settings)
+        self._job = spec.job
         known_since = spec.job.submitted or self._started(context)
 
         async def ask(services: Services) -> dict[str, Any] | None:
@@ -127,6 +132,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Poke; in deferrable mode poke once, and then wait in the triggerer."""
+        from airflow_provider_oss_async.jobs.job_errors import timeout_error
         from airflow_provider_oss_async.triggers.oss_async import (
             OSSAsyncTaskTrigger,
             event_hold,
@@ -137,7 +143,14 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             if self.reschedule:
                 # The race after a deferral: Airflow may fail a task that is queued again so soon.
                 self.poke_interval = max(self.poke_interval, event_hold())
-            return super().execute(context)
+            try:
+                return super().execute(context)
+            except (AirflowSensorTimeout, AirflowSkipException) as error:
+                # Airflow's own timeout, which soft_fail turns into a skip; what a poke raised has a cause.
+                if self._job is None or error.__cause__ is not None:
+                    raise
+                late = self._failed(context, timeout_error(self._job))
+                raise type(error)(str(late)) from None
         try:
             first = self.poke(context)
         except AirflowFailException:
@@ -167,7 +180,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         try:
             result = result_from(event)
         except OSSJobTimeoutError as error:
-            raise AirflowSensorTimeout(str(error)) from None
+            raise AirflowSensorTimeout(str(self._failed(context, error))) from None
         except OSSAsyncError as error:
             raise self._failed(context, error) from None
         context["ti"].xcom_push(key="outputs", value=result["outputs"])

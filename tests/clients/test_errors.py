@@ -84,7 +84,8 @@ CASES = [
     ("OSS", "Imm Client", "InvalidArgument, f_xyz", 400, "argument", "parameter that the message names"),
     ("OSS", "Imm Client", "no route for this operation", 400, "argument", "another operation"),
     ("OSS", "Imm Client", "Throttling.User, too many requests", 400, "throttled", "max_requests_per_second"),
-    ("OSS", "QpsLimitExceeded", "", 503, "throttled", "max_requests_per_second"),
+    ("OSS", "QpsLimitExceeded", "", 503, "throttled", "max_submits_per_second"),
+    ("OSS", "BucketNameInvalidError", "Bucket name is invalid, got A_B.", None, "argument", "Correct the name"),
     ("OSS", "InternalError", "We encountered an internal error.", 500, "outage", "Try again later"),
     ("OSS", "", "", 503, "outage", ""),
     ("OSS", "", "", 403, "rights", "Grant oss:GetObject"),
@@ -100,7 +101,7 @@ CASES = [
     ("IMM", "NoPermission", "You are not authorized.", 403, "rights", "imm:GetTask to the caller (AccessKey ID K)"),
     ("IMM", "Forbidden.RAM", "User not authorized to operate on the specified APIs", 403, "rights", "imm:GetTask"),
     ("IMM", "NotAuthorized", "", 403, "rights", "imm:GetTask"),
-    ("IMM", "Throttling.User", "", 400, "throttled", ""),
+    ("IMM", "Throttling.User", "", 400, "throttled", "max_requests_per_second"),
     ("IMM", "InvalidTimeStamp.Expired", "", 400, "clock", "clock"),
     ("IMM", "InvalidSecurityToken.Expired", "", 400, "credentials", "expired"),
     ("IMM", "MissingProjectName", "", 400, "argument", "parameter"),
@@ -267,7 +268,8 @@ class TestServiceError:
         assert type(error) is kind
         assert (error.service, error.action, error.status) == ("IMM", "GetTask", fields.get("status"))
         assert error.code == (fields.get("code", "") if fields.get("authentic") else "")
-        assert "GetTask for task T" in str(error)
+        assert re.match(r"IMM (refused GetTask|gave no usable answer to GetTask): ", str(error))
+        assert str(error).index("(for task T") > 0
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), vars(again), str(again)) == (kind, vars(error), str(error))
 
@@ -275,8 +277,8 @@ class TestServiceError:
         failure = Failure("IMM", 403, "NoPermission", "no", "R-1", "EC-1", authentic=True)
         error = service_error(failure, action="GetTask", subject="task T", credentials=KEYS)
         assert str(error) == (
-            "IMM GetTask for task T: no. Grant imm:GetTask to the caller (AccessKey ID STS.abc). "
-            "(service IMM, HTTP 403, code NoPermission, EC EC-1, request id R-1)"
+            "IMM refused GetTask: no. Grant imm:GetTask to the caller (AccessKey ID STS.abc). "
+            "(for task T, HTTP 403, code NoPermission, EC EC-1, request id R-1)"
         )
         assert error.advice == "Grant imm:GetTask to the caller (AccessKey ID STS.abc)."
 
@@ -338,3 +340,27 @@ class TestSDKFailure:
         assert not failure.never_sent
         assert not failure.authentic
         assert failure.status is None
+
+    async def test_a_name_that_no_request_can_carry_is_no_outage(self) -> None:
+        """Such names come out of foreign files, such as the manifest of an inventory."""
+        from alibabacloud_oss_v2 import Config
+        from alibabacloud_oss_v2.aio import AsyncClient
+        from alibabacloud_oss_v2.credentials import StaticCredentialsProvider
+        from alibabacloud_oss_v2.models import HeadObjectRequest
+
+        config = Config(region="cn-hangzhou", credentials_provider=StaticCredentialsProvider("a", "b"))
+        async with AsyncClient(config) as client:
+            for bucket, key, code in (
+                ("Not_A_Bucket", "k", "BucketNameInvalidError"),
+                ("bucket", "", "ObjectNameInvalidError"),
+            ):
+                try:
+                    await client.head_object(HeadObjectRequest(bucket, key))
+                except Exception as error:
+                    failure = sdk_failure(error)
+                assert (failure.code, failure.invalid, failure.never_sent) == (code, True, True)
+                refused = service_error(failure, action="HeadObject", subject="oss://x")
+                assert type(refused) is OSSServiceError
+                assert diagnosis_of(refused).kind == "argument"
+                assert str(refused).startswith("HeadObject was not sent: ")
+                assert "Correct the name" in refused.advice

@@ -403,7 +403,7 @@ class TestRefusals:
 
     async def test_unbound_bucket(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(400, error_body("ResourceNotFound", "The specified resource Attachment is not found."))
-        with pytest.raises(OSSServiceError, match=r"bucket videos: .* Bind the bucket to an IMM project"):
+        with pytest.raises(OSSServiceError, match=r"Bind the bucket to an IMM project.*\(for bucket videos"):
             await client(session, wire).get_bucket_project("videos")
 
     async def test_missing_right(self, session: aiohttp.ClientSession, wire: Wire) -> None:
@@ -508,7 +508,7 @@ class TestTrouble:
     @pytest.mark.parametrize("fault", ["cut", "drop"])
     async def test_lost_answer(self, session: aiohttp.ClientSession, wire: Wire, fault: Fault) -> None:
         wire.answer(200, json.dumps(TASK), fault=fault)
-        with pytest.raises(OSSUnavailableError, match="GetTask for task T-1"):
+        with pytest.raises(OSSUnavailableError, match=r"GetTask: .*\(for task T-1"):
             await client(session, wire).get_task("media", "MediaConvert", "T-1")
 
     async def test_nobody_there(self, session: aiohttp.ClientSession, wire: Wire) -> None:

@@ -248,7 +248,7 @@ class TestOtherCalls:
     ) -> None:
         wire.answer(200, b"1", ETag='"e"', **dash({} if modified is None else {"Last-Modified": modified}))
         if seconds is None:
-            with pytest.raises(OSSUnavailableError, match="HeadObject for oss://bucket/k"):
+            with pytest.raises(OSSUnavailableError, match=r"HeadObject: .*\(for oss://bucket/k"):
                 await oss.head("bucket", "k")
         else:
             assert await oss.head("bucket", "k") == ObjectState('"e"', seconds, "", 1)
@@ -262,7 +262,7 @@ class TestOtherCalls:
     ) -> None:
         wire.answer(200, page(["p/1"], modified=modified))
         if seconds is None:
-            with pytest.raises(OSSUnavailableError, match="ListObjectsV2 for oss://bucket/p/"):
+            with pytest.raises(OSSUnavailableError, match=r"ListObjectsV2: .*\(for oss://bucket/p/"):
                 await listed(oss)
         else:
             assert await listed(oss) == [ListedObject("p/1", 1, seconds, "Standard")]

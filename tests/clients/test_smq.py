@@ -237,7 +237,7 @@ class TestReceive:
     async def test_lost_answer(self, session: aiohttp.ClientSession, wire: Wire, fault: Fault) -> None:
         for _ in range(2):  # aiohttp repeats a GET once when a kept connection breaks
             wire.answer(200, messages("x"), fault=fault)
-        with pytest.raises(OSSUnavailableError, match="BatchReceiveMessage for queue done"):
+        with pytest.raises(OSSUnavailableError, match=r"BatchReceiveMessage: .*\(for queue done"):
             await client(session, wire).receive("done")
 
     @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ class TestDelete:
 
     async def test_refused(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(404, error_body("QueueNotExist"))
-        with pytest.raises(OSSServiceError, match=r"queue done .* Check queue and topic"):
+        with pytest.raises(OSSServiceError, match=r"Check queue and topic.*\(for queue done"):
             await client(session, wire).delete("done", ["H-1"])
 
 

@@ -125,6 +125,7 @@ class TestWithJob:
         (OSSThrottledError("", service="IMM"), "throttled"),
         (OSSUnavailableError("", service="IMM"), "outage"),
         (OSSSubmitNotSentError("", service="OSS"), "outage"),
+        (OSSSubmitNotSentError("", service="OSS", code="BucketNameInvalidError"), "argument"),
         # There may be a job, whatever the answer says.
         (OSSSubmitUncertainError("", service="OSS", code="NoSuchKey", status=404), ""),
         (OSSConnectionError(""), ""),

@@ -594,3 +594,17 @@ async def test_credentials_that_cannot_be_had_have_sent_nothing(wire: Wire) -> N
             await submit(OSSClient(services.oss.sdk, none), request(), backoff=SHORT)
     assert wire.requests == []
     assert (caught.value.source, caught.value.target) == ("oss://media/in.mov", "oss://media/out.mp4")
+
+
+async def test_a_name_that_no_request_can_carry_is_not_tried_again(stand: Any) -> None:
+    """It is bad input and no outage; such names come from code that makes its own requests."""
+    began = time.monotonic()
+    with pytest.raises(OSSSubmitNotSentError, match=r"Nothing was submitted: .*Correct the name") as caught:
+        await send(
+            # The SDK checks names where they become part of the host.
+            stand.settings({"path_style": False}),
+            replace(request(), source=ObjectURI("Not_A_Bucket", "in.mov")),
+            backoff=Backoff(5.0, 5.0),
+        )
+    assert time.monotonic() - began < 2
+    assert caught.value.code == "BucketNameInvalidError"

@@ -135,6 +135,7 @@ def test_events_of_declared_outlets_know_the_job(new_try: Any) -> None:
     assert context["outlet_events"][outlet].extra == {
         "task_id": result["task_id"],
         "outputs": ["oss://media/out.mp4"],
+        "status": "succeeded",
     }
     assert other not in context["outlet_events"]
 

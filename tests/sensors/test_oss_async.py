@@ -172,16 +172,27 @@ def test_a_sensor_can_end_in_the_trigger(stand: Any, new_try: Any) -> None:
     assert caught.value.trigger.end_from_trigger
 
 
-@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(
+    "how", [{}, {"deferrable": True}, {"mode": "reschedule"}], ids=["poke", "deferrable", "reschedule"]
+)
 @pytest.mark.parametrize(("soft", "kind"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
 def test_a_job_that_takes_too_long(
-    stand: Any, new_try: Any, deferrable: bool, soft: bool, kind: type[Exception]
+    stand: Any, new_try: Any, how: dict[str, Any], soft: bool, kind: type[Exception]
 ) -> None:
     stand.service.add_fault("job_delay", seconds=5)
+    job, context = submit(), new_try()
+    if "mode" in how:
+        context["ti"].first_reschedule_date = datetime.now(UTC) - timedelta(seconds=1)
     begun = time.monotonic()
-    with pytest.raises(kind):
-        run(sensor(submit(), deferrable=deferrable, timeout=0.3, soft_fail=soft), new_try())
+    with pytest.raises(kind) as caught:
+        run(sensor(job, timeout=0.3, soft_fail=soft, **how), context)
     assert time.monotonic() - begun < 3
+    # A task behind it reads what it reads behind an operator.
+    xcoms = context["ti"].xcoms
+    assert (xcoms["code"], xcoms["detail"], xcoms["job"]) == ("", "", job)
+    if not soft:
+        assert str(caught.value).startswith("The job had not ended at the deadline")
+        assert job["task_id"] in str(caught.value)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

@@ -128,6 +128,38 @@ async def test_a_failed_job_is_left_to_a_worker(stand: Stand, monkeypatch: pytes
     assert supervisor.xcoms == {}
 
 
+class Refusing(Supervisor):
+    """Takes the first XCom and not the second, as an API server that goes away."""
+
+    def send(self, msg: Any) -> Any:
+        if getattr(msg, "key", "") == "return_value":
+            raise RuntimeError("API server error")
+        return super().send(msg)
+
+
+async def test_a_result_that_cannot_be_stored_here_is_left_to_a_worker(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.triggers.base import TaskSuccessEvent
+
+    Refusing().install(monkeypatch)
+    ending = trigger(await submit(), end_from_trigger=True)
+    ending.task_instance = TASK_INSTANCE
+    with structlog.testing.capture_logs() as logs:
+        event = await event_of(ending)
+    assert not isinstance(event, TaskSuccessEvent)
+    assert result_from(event.payload)["outputs"] == ["oss://media/out.mp4"]
+    assert "The task ends on a worker" in str(logs)
+
+
+async def test_without_a_task_instance_the_task_ends_on_a_worker(stand: Stand) -> None:
+    from airflow.triggers.base import TaskSuccessEvent
+
+    event = await event_of(trigger(await submit(), end_from_trigger=True))
+    assert not isinstance(event, TaskSuccessEvent)
+    assert result_from(event.payload)["status"] == "succeeded"
+
+
 # Errors
 
 
@@ -178,8 +210,8 @@ async def test_a_defect_ends_in_an_event_that_names_the_job() -> None:
     waiting.wait_specification["completion"] = "nonsense"
     error = error_of(await event_of(waiting))
     assert "T-6" in str(error)
-    waiting.wait_specification = {**waiting.wait_specification, "job": None}
-    assert "Waiting for the job failed" in str(error_of(await event_of(waiting)))
+    broken = OSSAsyncTaskTrigger(wait_specification={**waiting.wait_specification, "job": None})
+    assert "Waiting for the job failed" in str(error_of(await event_of(broken)))
 
 
 async def test_a_secret_that_is_changed_while_waiting_is_found(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException
@@ -112,6 +112,10 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
     :param on_uncertain_submit: what to do with an object where it cannot be decided whether a request whose
         answer was lost has started a job: ``"fail"`` it, or ``"resubmit"`` and perhaps pay twice. Default
         ``"fail"`` (templated)
+    :param completion: only ``"imm"``, which polls IMM. It is there so that a ``completion`` in
+        ``default_args`` is not ignored: ``"smq"`` is refused, because a batch learns of a hundred ended jobs
+        by one request, and messages would take two requests for each job and be no sooner; ``"object"``,
+        because without IMM nothing says that a job has failed. Default ``"imm"`` (templated)
     :param deferrable: run the whole batch in the triggerer, without a worker; default ``[operators]
         default_deferrable``
     :param imm_project: IMM project the buckets are bound to; default the connection's, else looked up
@@ -131,6 +135,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         "max_failed",
         "ledger",
         "on_uncertain_submit",
+        "completion",
         "imm_project",
         "region",
         "oss_conn_id",
@@ -143,8 +148,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         process: str | Specification | SpecificationTemplate | Style | XComArg,
         sources: Sequence[str | Mapping[str, Any]] | ObjectListing | ListFile | Inventory | XComArg,
         target: str | XComArg | None = None,
-        if_target_exists: str | XComArg = "overwrite",
-        if_target_triggers: str | XComArg = "fail",
+        if_target_exists: Literal["overwrite", "skip"] | str | XComArg = "overwrite",
+        if_target_triggers: IfTargetTriggers | str | XComArg = "fail",
         symlinks: bool = False,
         dry_run: bool | str | XComArg = False,
         max_objects: int | str | XComArg = 10_000,
@@ -155,8 +160,9 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         object_timeout: float | timedelta = DEFAULT_OBJECT_TIMEOUT,
         ledger: str | XComArg | None = None,
-        manifest_format: str = "jsonl",
-        on_uncertain_submit: str | XComArg = "fail",
+        manifest_format: Literal["jsonl", "csv"] | str = "jsonl",
+        on_uncertain_submit: OnUncertainSubmit | str | XComArg = "fail",
+        completion: Literal["imm"] | str | XComArg = "imm",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         imm_project: str | XComArg | None = None,
         region: str | XComArg | None = None,
@@ -182,6 +188,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         self.ledger = ledger
         self.manifest_format = manifest_format
         self.on_uncertain_submit = on_uncertain_submit
+        self.completion = completion
         self.deferrable = deferrable
         self.imm_project = cast("str | None", imm_project)
         self.region = cast("str | None", region)
@@ -204,6 +211,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
 
     def _execute(self, context: Context) -> dict[str, Any]:
         from airflow_provider_oss_async.batch.plan import make_plan
+        from airflow_provider_oss_async.batch.progress_bar import run_with_progress_bar
         from airflow_provider_oss_async.batch.runner import BatchRunner
         from airflow_provider_oss_async.hooks.metrics import count
 
@@ -224,7 +232,9 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             self._defer(spec)
         with self.hook.running() as run:
             summary = run(
-                lambda services: BatchRunner(services, spec, killed=self._killed.is_set, count=count).run()
+                lambda services: run_with_progress_bar(
+                    BatchRunner(services, spec, killed=self._killed.is_set, count=count)
+                )
             )
         return self._succeed(context, summary)
 
@@ -295,6 +305,11 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
                 "between 0 and 1"
             )
         problems += wrong_choices(self, _CHOICES)
+        if self.completion != "imm":
+            problems.append(
+                f"completion={shown(self.completion)} is not allowed: a batch polls all its jobs together, "
+                "so expected imm"
+            )
         if _is_true(self.plan_only) is None:
             problems.append(f"dry_run={shown(self.plan_only)} is not allowed: expected true or false")
         bucket = _first_bucket(sources) or settings.bucket

@@ -114,6 +114,7 @@ class OSSAsyncBatchTrigger(OSSAsyncTaskTrigger):
 
     async def _batch(self, spec: BatchSpecification) -> dict[str, Any]:
         """Run the batch as often as it takes: this copy may have been superseded, or its keys be old."""
+        from airflow_provider_oss_async.batch.progress_bar import run_with_progress_bar
         from airflow_provider_oss_async.batch.runner import BatchRunner
         from airflow_provider_oss_async.hooks.metrics import count
         from airflow_provider_oss_async.hooks.shared import forget_settings
@@ -122,7 +123,7 @@ class OSSAsyncBatchTrigger(OSSAsyncTaskTrigger):
         while True:
             async with self._services() as services:
                 try:
-                    return await BatchRunner(services, spec, count=count).run()
+                    return await run_with_progress_bar(BatchRunner(services, spec, count=count))
                 except LedgerFencedError as error:
                     self.log.info("%s Watching it.", error)
                     await self._watch(spec)

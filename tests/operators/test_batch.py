@@ -177,6 +177,7 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
         max_submits_per_second=0,
         manifest_format="xml",
         on_uncertain_submit="hope",
+        completion="smq",
         ledger="",
         dry_run="perhaps",
     )
@@ -186,7 +187,7 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
         "process", "sources", "target", "if_target_exists", "if_target_triggers", "max_objects",
         "max_in_flight", "attempts",
         "max_failed", "timeout", "object_timeout", "max_submits_per_second", "manifest_format",
-        "on_uncertain_submit", "ledger", "dry_run",
+        "on_uncertain_submit", "completion", "ledger", "dry_run",
     ):  # fmt: skip
         assert any(problem.startswith(name) for problem in caught.value.problems), name
     assert stand.requests("OSS:AppendObject") == 0
@@ -360,3 +361,12 @@ def test_a_ledger_below_what_is_watched(stand: Any, new_context: Any) -> None:
     assert stand.requests("OSS:AppendObject") == 0
     # The default folder is never watched.
     assert batch().execute(context)["succeeded"] == 1
+
+
+def test_the_completion_of_default_args_is_not_ignored(stand: Any, new_context: Any) -> None:
+    put_many(stand, 1)
+    with DAG("d", schedule=None, default_args={"completion": "smq"}):
+        task = batch()
+    with pytest.raises(ProcessError, match="completion='smq' is not allowed: a batch polls all its jobs"):
+        task.execute(new_context())
+    assert stand.accepted() == []

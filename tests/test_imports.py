@@ -193,7 +193,9 @@ def circle(sources: dict[str, str]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("layer", ["batch", "clients", "events", "hooks", "jobs", "local", "operators", "triggers"])
+@pytest.mark.parametrize(
+    "layer", ["batch", "clients", "events", "hooks", "jobs", "local", "operators", "triggers"]
+)
 def test_no_circle_of_imports(layer: str) -> None:
     sources = {
         module_of(path): path.read_text()

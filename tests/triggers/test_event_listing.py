@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+pytest.importorskip("airflow.triggers.shared_stream", reason="this Airflow has no shared streams")
+
 from airflow_provider_oss_async.clients.retry import Backoff
 from airflow_provider_oss_async.events.filter import EventFilter
 from airflow_provider_oss_async.local.server.broker import Message, Queue

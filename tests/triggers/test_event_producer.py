@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamProducer
 
 from airflow_provider_oss_async.clients.retry import Backoff
 from airflow_provider_oss_async.local.server.broker import Message, Queue
@@ -43,9 +42,16 @@ async def producing(**options: Any) -> AsyncIterator[tuple[EventProducer, Any]]:
         await producer.aclose()
 
 
+def item(batch: Any, *, clean: bool) -> Any:
+    """What Airflow says of a batch."""
+    shared_stream = pytest.importorskip("airflow.triggers.shared_stream")
+    return shared_stream.AdvanceItem(batch, shared_stream.AdvanceOutcome(acked=1, failed=not clean))
+
+
 def test_it_has_what_airflow_calls() -> None:
+    shared_stream = pytest.importorskip("airflow.triggers.shared_stream")
     for name in ("open_stream", "advance", "get_advance_lane", "aclose"):
-        assert callable(getattr(SharedStreamProducer, name))
+        assert callable(getattr(shared_stream.SharedStreamProducer, name))
         assert callable(getattr(EventProducer, name))
 
 
@@ -129,7 +135,7 @@ async def test_advance_deletes_what_is_stored(stand: Any, queue: Queue, connect:
                 publish(stand, object_body("a"))
             batch = await next_batch()
             batch.wanted.update(message.id for message in batch.messages)
-            await producer.advance([AdvanceItem(batch, AdvanceOutcome(acked=1, failed=not clean))])
+            await producer.advance([item(batch, clean=clean)])
             assert sum(stand.messages("q")) == left
             assert batch.stored is clean
         assert producer.get_advance_lane(batch) == producer.get_advance_lane(batch)
@@ -145,5 +151,5 @@ async def test_advance_never_raises(
         batch = await next_batch()
         batch.wanted.update(message.id for message in batch.messages)
         stand.service.stop()
-        await producer.advance([AdvanceItem(batch, AdvanceOutcome(acked=1, failed=0))])
+        await producer.advance([item(batch, clean=True)])
         assert "could not be deleted" in caplog.text

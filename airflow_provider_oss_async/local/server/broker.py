@@ -12,8 +12,12 @@ import time
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from airflow_provider_oss_async.local.server.markup import to_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
 FORMATS = ("XML", "JSON", "SIMPLIFIED")
@@ -66,15 +70,25 @@ class Queue:
         self._make_visible()
         return {"visible": len(self._ready), "hidden": len(self._by_handle)}
 
-    async def receive(self, count: int, wait: float, closing: asyncio.Event) -> list[Message]:
+    async def receive(
+        self,
+        count: int,
+        wait: float,
+        closing: asyncio.Event,
+        connected: Callable[[], bool] = lambda: True,
+    ) -> list[Message]:
         """Receive up to ``count`` messages; wait for the first one.
 
         :param wait: seconds to wait for the first message.
         :param closing: set when the server stops.
+        :param connected: whether the receiver is still there; one that is not gets nothing.
         """
         deadline = time.time() + wait
         while True:
             self.arrived.clear()
+            if not connected():
+                # Others that wait have been woken by the same event.
+                return []
             taken = self._receive_visible(count)
             left = deadline - time.time()
             if taken or left <= 0 or closing.is_set():

@@ -35,6 +35,7 @@ class _Call:
     parts: list[str]
     query: dict[str, str]
     document: ET.Element | None
+    connected: Callable[[], bool]
 
 
 class SMQService:
@@ -89,7 +90,7 @@ class SMQService:
                 document = read_xml(body) if body else None
             except ValueError:
                 raise Refusal(400, "MalformedXML", "The XML you provided was not well-formed.") from None
-            return await handler(_Call(parts, query, document))
+            return await handler(_Call(parts, query, document, lambda: request.transport is not None))
 
         return action, handle
 
@@ -128,7 +129,7 @@ class SMQService:
         queue = self._queue(call.parts[1])
         wait = _number(call.query, "waitseconds", 0, MAX_WAIT, 0)
         count = _number(call.query, "numOfMessages", 1, MAX_BATCH, 1)
-        messages = await queue.receive(int(count), wait, self._broker.closing)
+        messages = await queue.receive(int(count), wait, self._broker.closing, call.connected)
         if not messages:
             raise Refusal(404, "MessageNotExist", "Message not exist.")
         described = [_describe(message) for message in messages]

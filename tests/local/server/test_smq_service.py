@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import threading
@@ -24,6 +25,7 @@ from tests.support.local_service import (
     submit,
     wait_for_end,
 )
+from tests.support.services import quick_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,3 +248,17 @@ def test_topics_can_be_made_at_the_start(start: Callable[..., LocalService]) -> 
     Topic("jobs", mns(service)).publish_message(TopicMessage("x"))
     for name in ("first", "second"):
         assert open_queue(service, name).receive_message(1).message_body == "x"
+
+
+async def test_a_receiver_that_has_gone_gets_nothing(stand: Any) -> None:
+    """Else a message would be hidden, although nobody has it."""
+    queue = stand.service.cloud.broker.queues["q"] = broker.Queue("q")
+    async with quick_services(stand.settings()) as services:
+        assert services.smq is not None
+        waiting = asyncio.create_task(services.smq.receive("q", wait=10))
+        await asyncio.sleep(0.3)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await asyncio.sleep(0.1)
+        stand.service._loop.call_soon_threadsafe(queue.put, broker.Message("body"))
+        assert [message.body for message in await services.smq.receive("q", wait=5)] == [b"body"]

@@ -30,7 +30,16 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules(
             *(
                 f"operators.{name}"
-                for name in ("base", "batch", "document", "video", "audio", "image", "process")
+                for name in (
+                    "base",
+                    "specification",
+                    "batch",
+                    "document",
+                    "video",
+                    "audio",
+                    "image",
+                    "process",
+                )  # fmt: skip
             )
         ),
         "sensors": _modules("sensors.oss_async"),

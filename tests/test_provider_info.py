@@ -80,7 +80,9 @@ def test_modules_are_all_there_and_all_listed(kind: str) -> None:
         ]
         if public:
             defining.add(name)
-    assert listed == defining
+    missing, too_many = sorted(defining - listed), sorted(listed - defining)
+    assert not missing, f"name {', '.join(missing)} under {kind!r} in get_provider_info.py"
+    assert not too_many, f"{', '.join(too_many)} in get_provider_info.py defines no public {ending}"
 
 
 def test_paths_resolve() -> None:

@@ -39,7 +39,7 @@ def get_provider_info() -> dict[str, Any]:
                     "audio",
                     "image",
                     "process",
-                )  # fmt: skip
+                )
             )
         ),
         "sensors": _modules("sensors.oss_async"),

@@ -126,13 +126,18 @@ class EventProducer:
     async def _connect(self) -> Services:
         """Open the connection, again if it is open already, and collect from its queue."""
         from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
-        from airflow_provider_oss_async.hooks.shared import shared_services
+        from airflow_provider_oss_async.hooks.shared import forget_settings, shared_services
         from airflow_provider_oss_async.jobs.queue_receiver import receiver_of
 
         stack = AsyncExitStack()
         try:
             services = await stack.enter_async_context(shared_services(OSSAsyncHook(self._oss_conn_id)))
-            client, queue = self._queue_of(services)
+            try:
+                client, queue = self._queue_of(services)
+            except OSSConnectionError:
+                # It is read again for the next attempt.
+                forget_settings(services)
+                raise
             self._collector.attach(receiver_of(client, queue), client)
         except BaseException:
             await stack.aclose()

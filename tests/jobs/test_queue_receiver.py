@@ -144,6 +144,22 @@ async def test_a_held_message_that_comes_back_is_not_offered_again(
     own.leave(taker)
 
 
+async def test_a_deleted_message_that_comes_back_is_not_offered_again(
+    stand: Any, client: SMQClient, queue: Queue
+) -> None:
+    queue.visibility = 0.5
+    taker, own = Taker(client, "held"), receiver()
+    stand.service.add_fault("refuse", match="SMQ:BatchDeleteMessage", status=500)
+    publish(stand, object_body("a"))
+    own.join(taker)
+    await until(lambda: taker.messages)
+    await own.settle(taker.messages, "stored", client)
+    assert sum(stand.messages("q")) == 1
+    await until(lambda: sum(stand.messages("q")) == 0)
+    assert len(taker.messages) == 1
+    own.leave(taker)
+
+
 async def test_held_messages_stay_hidden(stand: Any, client: SMQClient, queue: Queue) -> None:
     queue.visibility = 2
     taker, own = Taker(client, "held"), receiver(hold=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def after(trouble: Any, caplog: pytest.LogCaptureFixture, text: str, mend: Any, waiting: Any) -> None:
+async def after(caplog: pytest.LogCaptureFixture, text: str, mend: Any, waiting: Any) -> None:
     """Wait for a line of the log, mend the cause, and get a batch."""
     pending = asyncio.ensure_future(waiting())
     await until(lambda: text in caplog.text)
@@ -78,13 +79,10 @@ async def test_a_connection_that_is_made_later(
     caplog: pytest.LogCaptureFixture,
     airflow_db: None,
 ) -> None:
-    import json
-
     publish(stand, object_body("a"))
     made = json.dumps(stand.connection({"smq_queue": "q"}))
     async with producing(oss_conn_id="later") as (_, next_batch):
         await after(
-            None,
             caplog,
             "There is no Airflow connection 'later'",
             lambda: monkeypatch.setenv("AIRFLOW_CONN_LATER", made),
@@ -104,15 +102,13 @@ async def test_a_connection_that_lacks_something(
     queue: Queue,
     connect: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
     extra: dict[str, str],
     text: str,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_oss_async.hooks.shared.SETTINGS_MAX_AGE", 0.0)
     connect(extra)
     publish(stand, object_body("a"))
     async with producing() as (_, next_batch):
-        await after(None, caplog, text, lambda: connect({"smq_queue": "q"}), next_batch)
+        await after(caplog, text, lambda: connect({"smq_queue": "q"}), next_batch)
 
 
 async def test_a_secret_that_is_exchanged(
@@ -121,9 +117,7 @@ async def test_a_secret_that_is_exchanged(
     connect({"smq_queue": "q"}, password="an-old-secret")
     publish(stand, object_body("a"))
     async with producing() as (_, next_batch):
-        await after(
-            None, caplog, "Check the AccessKey secret", lambda: connect({"smq_queue": "q"}), next_batch
-        )
+        await after(caplog, "Check the AccessKey secret", lambda: connect({"smq_queue": "q"}), next_batch)
     assert "an-old-secret" not in caplog.text
 
 

@@ -81,6 +81,19 @@ def test_every_field_is_an_attribute_of_the_settings_and_the_other_way_round() -
     assert not extra, f"add to FIELDS in hooks/connection_fields.py: {extra}"
 
 
+def test_every_setting_is_read_somewhere() -> None:
+    """A field that the form offers, and that nothing heeds, would be a promise."""
+    package = Path(settings.__file__).parents[1]
+    read = {
+        node.attr
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    unread = sorted(set(ATTRIBUTES) - read)
+    assert not unread, f"nothing in the package reads these attributes of ConnectionSettings: {unread}"
+
+
 def test_every_field_is_tested() -> None:
     missing = sorted(set(BY_NAME) - set(SAMPLES))
     assert not missing, f"add a value to SAMPLES in {Path(__file__).name}: {missing}"

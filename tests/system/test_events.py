@@ -7,9 +7,10 @@ one after the other on the same assets; a row of the table is what has become of
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ INBOX, COPY, LEFT, RIGHT, PAUSED, RESULTS = (
 STARTED_BY = {"arrivals": (INBOX, COPY), "left": (LEFT,), "right": (RIGHT,), "paused": (PAUSED,)}
 BURST = 500
 #: Of each trigger that is compared.
-KILLS = 40
+KILLS = 24
 CASES = (
     "upload",
     *(f"killed {point}" for point in POINTS),
@@ -110,6 +111,9 @@ class Scenario:
     def __init__(self, live: LiveAirflow) -> None:
         self.live = live
         self.uploads: list[Upload] = []
+        #: The watchers before the files of their asset were parsed again, and after it.
+        self.watchers_before: list[Any] = []
+        self.watchers_after: list[Any] = []
 
     def run(self) -> None:
         live = self.live
@@ -130,10 +134,11 @@ class Scenario:
             time.sleep(5)
             live.faults("DELETE")
         with self._case("two files, parsed again", "arrivals"):
-            # The asset is in both: its watcher stays.
+            self.watchers_before = self._watchers()
             for dag_id in (INBOX, COPY):
                 self._put("arrivals", 2)
                 self._parse(dag_id)
+            self.watchers_after = self._watchers()
         with self._case("two triggerers", "arrivals", "left", "right"):
             self._two_triggerers()
         with (
@@ -239,6 +244,13 @@ class Scenario:
             f"the DAG {dag_id} to be parsed",
         )
 
+    def _watchers(self) -> list[Any]:
+        """Names of watchers with the ids of their assets and triggers."""
+        with closing(sqlite3.connect(f"file:{self.live.home}/airflow.db?mode=ro", uri=True)) as database:
+            return database.execute(
+                "SELECT name, asset_id, trigger_id FROM asset_watcher ORDER BY 1"
+            ).fetchall()
+
     def _triggerers(self) -> int:
         alive = self.live.call("GET", "/jobs", params={"job_type": "TriggererJob", "is_alive": True})
         return len(alive["jobs"])
@@ -273,7 +285,7 @@ class Scenario:
 
 
 @pytest.fixture(scope="module")
-def rows(live: LiveAirflow, request: pytest.FixtureRequest) -> list[Row]:
+def scenario(live: LiveAirflow, request: pytest.FixtureRequest) -> Scenario:
     began = time.monotonic()
     scenario = Scenario(live)
     try:
@@ -283,7 +295,12 @@ def rows(live: LiveAirflow, request: pytest.FixtureRequest) -> list[Row]:
         capture = request.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             print(f"\n{table(found)}\n{time.monotonic() - began:.0f} s, everything in {live.root}")
-    return found
+    return scenario
+
+
+@pytest.fixture(scope="module")
+def rows(scenario: Scenario) -> list[Row]:
+    return scenario.rows()
 
 
 def table(rows: list[Row]) -> str:
@@ -319,6 +336,11 @@ def test_a_message_that_is_not_deleted_after_its_event_comes_again(rows: list[Ro
     """The point was reached: the event was stored, and the message was not deleted."""
     repeated = {row.repeated for row in rows if row.case == "killed before delete"}
     assert repeated == {3}
+
+
+def test_the_watcher_of_an_asset_in_two_files_stays(scenario: Scenario) -> None:
+    assert len(scenario.watchers_before) == 4
+    assert scenario.watchers_after == scenario.watchers_before
 
 
 def test_results_start_another_dag(live: LiveAirflow, rows: list[Row]) -> None:

@@ -128,6 +128,7 @@ async def test_a_message_for_others_is_left_a_few_times(stand: Any, queue: Queue
     queue.visibility = 0.1
     publish(about("of-others"))
     publish("foreign")
+    await until(lambda: sum(counts(queue)) == 2)
     settings = stand.settings({"smq_queue": "q"})
     async with quick_services(settings, consumer={"max_receptions": 3, "unwanted_age": 0.3}) as services:
         assert services.queue_consumer is not None

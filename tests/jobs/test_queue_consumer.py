@@ -60,12 +60,6 @@ async def receive(consumer: QueueConsumer, publish: Any, task_id: str) -> None:
         await asyncio.wait_for(arrived.wait(), 10)
 
 
-def counts(queue: Queue) -> tuple[int, int]:
-    """How many messages can be received, and how many have been and are hidden."""
-    queue._make_visible()
-    return len(queue._ready), len(queue._by_handle)
-
-
 def receivers() -> list[asyncio.Task[Any]]:
     return [task for task in asyncio.all_tasks() if task.get_name() == "oss-async-queue-receiver"]
 
@@ -77,30 +71,32 @@ async def until(condition: Any) -> None:
 
 
 async def test_a_message_is_deleted_when_its_subscriber_is_done(
-    consumer: QueueConsumer, queue: Queue, publish: Any
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
     await receive(consumer, publish, "T-1")
     # Received, and still there: the task has not got the outcome yet.
-    assert counts(queue) == (0, 1)
+    assert stand.messages("q") == (0, 1)
     await consumer.delete("T-1")
-    assert counts(queue) == (0, 0)
+    assert stand.messages("q") == (0, 0)
     await consumer.delete("T-1")
 
 
 async def test_a_subscriber_that_is_cancelled_leaves_its_message(
-    consumer: QueueConsumer, queue: Queue, publish: Any
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
 ) -> None:
     await receive(consumer, publish, "T-1")
-    await until(lambda: counts(queue) == (1, 0))
+    await until(lambda: stand.messages("q") == (1, 0))
     # The next one gets it.
     again = asyncio.Event()
     with consumer.subscribed("T-1", again.set):
         await asyncio.wait_for(again.wait(), 10)
     await consumer.delete("T-1")
-    assert counts(queue) == (0, 0)
+    assert stand.messages("q") == (0, 0)
 
 
-async def test_one_batch_of_all_kinds(consumer: QueueConsumer, queue: Queue, publish: Any) -> None:
+async def test_one_batch_of_all_kinds(
+    stand: Any, consumer: QueueConsumer, queue: Queue, publish: Any
+) -> None:
     """Foreign and broken messages lose none of those that are wanted, plain or in base64."""
     received: list[str] = []
     bodies = [
@@ -120,7 +116,7 @@ async def test_one_batch_of_all_kinds(consumer: QueueConsumer, queue: Queue, pub
         await until(lambda: {"T-1", "T-2", "T-3"} <= set(received))
     for name in ("T-1", "T-2", "T-3"):
         await consumer.delete(name)
-    ready, hidden = counts(queue)
+    ready, hidden = stand.messages("q")
     assert ready + hidden == 4
 
 
@@ -128,15 +124,15 @@ async def test_a_message_for_others_is_left_a_few_times(stand: Any, queue: Queue
     queue.visibility = 0.1
     publish(about("of-others"))
     publish("foreign")
-    await until(lambda: sum(counts(queue)) == 2)
+    await until(lambda: sum(stand.messages("q")) == 2)
     settings = stand.settings({"smq_queue": "q"})
     async with quick_services(settings, consumer={"max_receptions": 3, "unwanted_age": 0.3}) as services:
         assert services.queue_consumer is not None
         with services.queue_consumer.subscribed("T-1", lambda: None):
-            await until(lambda: sum(counts(queue)) == 1)
+            await until(lambda: sum(stand.messages("q")) == 1)
             # What is no completion message is nobody's to delete.
             await asyncio.sleep(0.6)
-            assert sum(counts(queue)) == 1
+            assert sum(stand.messages("q")) == 1
 
 
 async def test_a_message_that_comes_twice_is_deleted_twice(
@@ -148,7 +144,7 @@ async def test_a_message_that_comes_twice_is_deleted_twice(
         publish(about("T-1"))
         deletions = stand.requests("SMQ:BatchDeleteMessage")
         await until(lambda: stand.requests("SMQ:BatchDeleteMessage") > deletions)
-        await until(lambda: counts(queue) == (0, 0))
+        await until(lambda: stand.messages("q") == (0, 0))
 
 
 async def test_all_subscribers_of_a_loop_share_one_receiver(
@@ -177,7 +173,7 @@ async def test_all_subscribers_of_a_loop_share_one_receiver(
     await until(lambda: not receivers())
     # 16 to a request.
     assert stand.requests("SMQ:BatchDeleteMessage") < 20
-    assert counts(queue) == (0, 0)
+    assert stand.messages("q") == (0, 0)
 
 
 async def test_trouble_with_the_queue_is_waited_out(
@@ -210,7 +206,7 @@ async def test_a_deletion_that_fails_ends_nothing(
         await receive(consumer, publish, "T-1")
         await consumer.delete("T-1")
         # It comes again, and is deleted then.
-        await until(lambda: counts(queue) == (0, 0))
+        await until(lambda: stand.messages("q") == (0, 0))
 
 
 async def test_a_deletion_while_another_is_under_way(
@@ -231,4 +227,4 @@ async def test_a_deletion_while_another_is_under_way(
             await asyncio.sleep(0.01)
         await consumer.delete("T-2")
         await first
-    assert counts(queue) == (0, 0)
+    assert stand.messages("q") == (0, 0)

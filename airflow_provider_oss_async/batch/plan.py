@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.batch.ledger import PREFIX
-from airflow_provider_oss_async.batch.sources import candidates, may_vanish
+from airflow_provider_oss_async.batch.sources import candidates, selects
 from airflow_provider_oss_async.batch.specification import BatchSpecification, read_process
 from airflow_provider_oss_async.batch.state import Row
 from airflow_provider_oss_async.clients.retry import retry
@@ -189,7 +189,7 @@ class _Planner:
         self.problems: list[str] = []
         #: Objects that are not set aside, including those that were not kept.
         self.eligible = 0
-        self._streamed = may_vanish(spec.sources)
+        self._streamed = selects(spec.sources)
         self._loops = TargetCheck(spec.watches)
         self._loop_found = False
         #: Digest of what an object writes -> its index.

@@ -311,7 +311,9 @@ def sources_to_dict(sources: Any, default_bucket: str) -> dict[str, Any]:
         )
     items: list[Any] = []
     problems: list[str] = []
+    announced = True
     for number, item in enumerate(sources):
+        announced = announced and _is_announced(item)
         try:
             items.extend(_explicit(item, default_bucket, f"sources[{number}]"))
         except ProcessError as error:
@@ -319,7 +321,16 @@ def sources_to_dict(sources: Any, default_bucket: str) -> dict[str, Any]:
     if problems:
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ProcessError("; ".join(problems[:10]) + more, problems=problems[:10])
-    return {"kind": "list", "items": items}
+    found: dict[str, Any] = {"kind": "list", "items": items}
+    if items and announced:
+        # An event may come twice, and its object be processed and gone since.
+        found["may_vanish"] = True
+    return found
+
+
+def _is_announced(item: Any) -> bool:
+    """Whether this is an object of an event, as new_objects() returns it."""
+    return hasattr(item, "keys") and set(item.keys()) >= EVENT_FIELDS
 
 
 def _explicit(item: Any, default_bucket: str, name: str) -> list[Any]:
@@ -334,8 +345,7 @@ def _explicit(item: Any, default_bucket: str, name: str) -> list[Any]:
             [uri.bucket, uri.key]
             for uri in (ObjectURI.parse(output, name=name) for output in fields["outputs"] or ())
         ]
-    if fields.keys() >= EVENT_FIELDS:
-        # An object of an event, as new_objects() returns it.
+    if _is_announced(fields):
         fields = {key: value for key, value in fields.items() if key not in EVENT_FIELDS}
     if "source" not in fields:
         raise ProcessError(f"{name}={shown(item)} is not allowed: source is missing")
@@ -385,6 +395,11 @@ async def candidates(services: Services, source: Mapping[str, Any]) -> AsyncIter
 
 def may_vanish(source: Mapping[str, Any]) -> bool:
     """Whether objects of a source may have been deleted since, which is no fault of the batch."""
+    return selects(source) or bool(source.get("may_vanish"))
+
+
+def selects(source: Mapping[str, Any]) -> bool:
+    """Whether a source selects among what is there, and nobody has named each object of it."""
     return source.get("kind") in ("listing", "inventory")
 
 

@@ -39,7 +39,8 @@ class BatchSpecification:
         "allow_ignored"}`` or ``{"style", "task_type"}``.
     :param target: ``oss://bucket/key`` with variables; empty where each source has its own, or none is
         written.
-    :param sources: as :func:`.sources.sources_to_dict` made it; empty where the ledger holds the plan.
+    :param sources: as :func:`.sources.sources_to_dict` made it; without items where the ledger holds the
+        plan.
     :param ledger: ``oss://bucket/key`` of the ledger.
     :param bucket: bucket of sources that the ledger names by their key alone.
     :param deadline: when the batch must have ended, in epoch seconds (float).

@@ -428,7 +428,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         from airflow_provider_oss_async.triggers.oss_batch import OSSAsyncBatchTrigger
 
         if spec.sources["kind"] == "list":
-            spec = replace(spec, sources={}, fingerprint=spec.request_fingerprint)
+            rest = {name: value for name, value in spec.sources.items() if name != "items"}
+            spec = replace(spec, sources=rest, fingerprint=spec.request_fingerprint)
         self.defer(
             trigger=OSSAsyncBatchTrigger(
                 batch_specification=spec.to_dict(),

@@ -370,3 +370,21 @@ def test_the_completion_of_default_args_is_not_ignored(stand: Any, new_context: 
     with pytest.raises(ProcessError, match="completion='smq' is not allowed: a batch polls all its jobs"):
         task.execute(new_context())
     assert stand.accepted() == []
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_an_object_of_an_event_may_be_gone(stand: Any, new_context: Any, deferrable: bool) -> None:
+    """An event may come twice, and the first run have moved its object."""
+    event = {"bucket": "media", "size": 4, "etag": "E", "event": "ObjectCreated:PutObject", "time": ""}
+    sources: list[Any] = [
+        {"source": f"oss://media/{key}", "key": key, "id": key, **event}
+        for key in (*put_many(stand, 2), "in/gone.mov")
+    ]
+    # The targets may well lie beside the sources.
+    task = batch(sources=sources, target="in/{barename}.mp4", deferrable=deferrable)
+    summary = run_to_end(task, new_context())
+    assert (summary["succeeded"], summary["gone"], summary["set_aside"]) == (2, 1, {})
+    # In a list that somebody has written it is an error.
+    sources.append("in/also-gone.mov")
+    with pytest.raises(OSSBatchFailedError, match="2 of 4 objects failed"):
+        run_to_end(batch(sources=sources, deferrable=deferrable), new_context(max_tries=5))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import urllib.request
 from dataclasses import replace
@@ -86,14 +85,8 @@ class Stand:
 
     def messages(self, queue: str) -> tuple[int, int]:
         """How many messages of a queue are visible, and how many are hidden from other receivers."""
-
-        async def count() -> tuple[int, int]:
-            found = self.service.cloud.broker.queues[queue]
-            found._make_visible()
-            return len(found._ready), len(found._by_handle)
-
-        # On the loop of the server, which is in a thread of its own.
-        return asyncio.run_coroutine_threadsafe(count(), self.service._loop).result(10)
+        found = self.service.messages(queue)
+        return found["visible"], found["hidden"]
 
     def requests(self, subject: str) -> int:
         """How many requests of a kind have come, such as ``IMM:GetTask``."""

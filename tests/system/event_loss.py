@@ -223,7 +223,7 @@ def measure(folder: Path, way: str, kills: Sequence[str]) -> Outcome:
             process.stdin.write(f"{LIMIT}\n")
             process.stdin.flush()
             end = time.monotonic() + LIMIT
-            while any(service.cloud.broker.queues[QUEUE].count().values()) and time.monotonic() < end:
+            while any(service.messages(QUEUE).values()) and time.monotonic() < end:
                 time.sleep(0.1)
             # What was received must be stored, too.
             time.sleep(2 * ROUND)

@@ -13,7 +13,7 @@ import logging
 import re
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _BUCKET_HOST = re.compile(r"[a-z0-9-]+\.localhost")
@@ -303,6 +305,13 @@ class LocalService:
         """
         return [job.describe() for job in self.cloud.table.all()]
 
+    def messages(self, queue: str) -> dict[str, int]:
+        """Return how many messages of a queue are ``visible``, and how many are ``hidden`` after a receipt.
+
+        :raises KeyError: there is no such queue.
+        """
+        return self._call(self.cloud.broker.queues[queue].count)
+
     def add_fault(self, kind: str, **fields: Any) -> None:
         """Configure a fault; see :mod:`airflow_provider_oss_async.local.server.faults`.
 
@@ -314,11 +323,13 @@ class LocalService:
         """Remove all faults."""
         self._call(self.cloud.faults.clear)
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
-        async def call() -> None:
-            function(*arguments)
+    def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Call a function on the loop of the server, in whose thread the state of the services is used."""
 
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        async def call() -> _Result:
+            return function(*arguments)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -3,35 +3,36 @@
 A fault is a JSON object, given to ``POST /_local/faults``, to ``--fault`` on the command line or, in a list,
 in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 
-===============  ==========================================================================================
-``kind``         effect
-===============  ==========================================================================================
-``delay``        the answer is sent ``seconds`` later
-``refuse``       nothing is done; answers ``status``, ``code``, ``message`` (default 500 InternalError)
-``throttle``     nothing is done; the service's throttling answer, to be retried after ``seconds`` (default 1)
-``deny``         nothing is done; the service's answer to a missing right
-``close``        nothing is done; the connection is closed without an answer
-``lose``         the request is carried out, then the connection is closed without an answer
-``cut``          the request is carried out, half of the answer is sent, then the connection is closed
-``hang``         the request is carried out, no answer is sent
-``job_delay``    the job ends ``seconds`` later
-``job_fail``     the job fails with ``code`` and ``message``
-``job_forget``   the record of the job is gone ``seconds`` after the submission
-``notify_drop``  the completion message is not published
-``notify_twice`` the completion message is published twice
+=================  ========================================================================================
+``kind``           effect
+=================  ========================================================================================
+``delay``          the answer is sent ``seconds`` later
+``refuse``         nothing is done; answers ``status``, ``code``, ``message`` (default 500 InternalError)
+``throttle``       nothing is done; the service's throttling answer: retry after ``seconds`` (default 1)
+``deny``           nothing is done; the service's answer to a missing right
+``close``          nothing is done; the connection is closed without an answer
+``lose``           the request is carried out, then the connection is closed without an answer
+``cut``            the request is carried out, half of the answer is sent, then the connection is closed
+``hang``           the request is carried out, no answer is sent
+``job_delay``      the job ends ``seconds`` later
+``job_fail``       the job fails with ``code`` and ``message``
+``job_forget``     the record of the job is gone ``seconds`` after the submission
+``notify_drop``    the completion message is not published
+``notify_twice``   the completion message is published twice
 ``notify_base64``  the completion message is published in base64
-``event_drop``   the message of an object event is not sent
-``event_twice``  the message of an object event is sent twice
-``event_delay``  the message of an object event is sent ``seconds`` later
-``event_swap``   the message of an object event is sent after the next one of its rule, or after
-                 ``seconds`` at the latest (default 1)
-===============  ==========================================================================================
+``event_drop``     the message of an object event is not sent
+``event_twice``    the message of an object event is sent twice
+``event_delay``    the message of an object event is sent ``seconds`` later
+``event_swap``     the message of an object event is sent after the next one of its rule, or after
+                   ``seconds`` at the latest (default 1)
+=================  ========================================================================================
 
 ``match`` is a shell pattern. For requests it is compared with ``SERVICE:Action``, such as ``IMM:GetTask`` or
 ``OSS:*``; for ``deny`` with each right that the request needs (``oss:PutObject``); for jobs and messages
 with the operation (``video/*``) and the source (``oss://media/*.mp4``); for object events with the event type
-(``ObjectCreated:*``) and the object (``oss://media/*.mp4``).
-Default ``*``. Faults of jobs are assigned at the submission, those of messages at the end of the job.
+(``ObjectCreated:*``) and the object (``oss://media/*.mp4``). Default ``*``.
+
+Faults of jobs are assigned at the submission, those of messages at the end of the job.
 ``times``: how often the fault is applied, default 1, 0 for no limit. ``every``: it is applied to every n-th
 matching event only, default 1. ``seconds`` is a number, or ``[low, high]`` to choose from at random; with
 ``seed``, a whole number, the choices are the same each time.

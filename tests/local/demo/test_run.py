@@ -75,7 +75,7 @@ def test_uploads_to_the_inbox_and_ended_jobs_are_announced(start: Callable[..., 
     for key in ("inbox/in.mov", "elsewhere/in.mov"):
         put(oss, key)
     wait_for_end(imm_client(service), submit(oss, convert("out.mp4", "jobs"), "inbox/in.mov"))
-    messages = {name: queue.count()["visible"] for name, queue in service.cloud.broker.queues.items()}
+    messages = {name: service.messages(name)["visible"] for name in service.cloud.broker.queues}
     assert messages == {"airflow": 1, "ended-jobs": 1, "inbox": 1}
     extra = json.loads(service.connection_json())["extra"]
     assert (extra["smq_topic"], extra["smq_queue"]) == ("jobs", "airflow")

@@ -47,7 +47,7 @@ def bodies(service: LocalService, count: int, queue: str = "inbox") -> list[str]
         message = client.receive_message(5)
         client.delete_message(message.receipt_handle)
         found.append(str(message.message_body))
-    assert service.cloud.broker.queues[queue].count() == {"visible": 0, "hidden": 0}
+    assert service.messages(queue) == {"visible": 0, "hidden": 0}
     return found
 
 
@@ -326,7 +326,7 @@ def test_events_can_be_lost_doubled_and_late(service: LocalService) -> None:
     put(client, "lost")
     put(client, "a")
     client.copy_object(oss.CopyObjectRequest(bucket="media", key="b", source_key="a"))
-    assert service.cloud.broker.queues["inbox"].count()["visible"] == 3
+    assert service.messages("inbox")["visible"] == 3
     found = entries(service, 4)
     assert [entry["oss"]["object"]["key"] for entry in found] == ["a", "b", "b", "late"]
     assert found[1] == found[2]

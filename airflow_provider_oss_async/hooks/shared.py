@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_oss_async.hooks.services import open_services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from types import TracebackType
 
     from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
@@ -24,6 +24,7 @@ SETTINGS_MAX_AGE = 60.0
 
 @dataclass(slots=True)
 class _Shared:
+    account: ConnectionSettings
     services: Services
     stack: AsyncExitStack
     users: int = 0
@@ -41,35 +42,56 @@ class _Loop:
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def shared_services(hook: OSSAsyncHook) -> AsyncIterator[Services]:
+def shared_services(hook: OSSAsyncHook) -> AbstractAsyncContextManager[Services]:
     """Use the clients of a connection together with everyone else on this event loop.
 
     They are opened by the first user and closed after the last one. All connections to the same endpoints
     with the same credentials share; those that have come to differ (a rotated secret) do not.
 
-    :raises OSSConnectionError: the connection lacks a setting or holds a wrong one.
+    :raises OSSConnectionError: on entering: the connection lacks a setting or holds a wrong one.
     """
-    here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-    key = (hook.oss_conn_id, hook.region)
-    async with here.lock:
-        read_at, settings = here.settings.get(key, (0.0, None))
-        if settings is None or time.monotonic() - read_at > SETTINGS_MAX_AGE:
-            settings = await hook.aget_settings()
-            here.settings[key] = (time.monotonic(), settings)
-        account = _account(settings)
-        shared = here.open.get(account)
+    return _Use(hook)
+
+
+class _Use(AbstractAsyncContextManager["Services"]):
+    """One user. Thousands of triggers hold one each while they wait, so it holds next to nothing."""
+
+    __slots__ = ("_hook", "_shared")
+
+    def __init__(self, hook: OSSAsyncHook) -> None:
+        self._hook: OSSAsyncHook | None = hook
+        self._shared: _Shared | None = None
+
+    async def __aenter__(self) -> Services:
+        hook, self._hook = self._hook, None
+        if hook is None:
+            raise RuntimeError("these services are in use already, or were")
+        here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
+        key = (hook.oss_conn_id, hook.region)
+        async with here.lock:
+            read_at, settings = here.settings.get(key, (0.0, None))
+            if settings is None or time.monotonic() - read_at > SETTINGS_MAX_AGE:
+                settings = await hook.aget_settings()
+                here.settings[key] = (time.monotonic(), settings)
+            account = _account(settings)
+            shared = here.open.get(account)
+            if shared is None:
+                stack = AsyncExitStack()
+                services = await stack.enter_async_context(open_services(settings))
+                shared = here.open[account] = _Shared(account, services, stack)
+            shared.users += 1
+        self._shared = shared
+        return shared.services
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shared, self._shared = self._shared, None
         if shared is None:
-            stack = AsyncExitStack()
-            shared = _Shared(await stack.enter_async_context(open_services(settings)), stack)
-            here.open[account] = shared
-        shared.users += 1
-    try:
-        yield shared.services
-    finally:
+            return
         shared.users -= 1
         if shared.users == 0:
-            here.open.pop(account, None)
+            _loops[asyncio.get_running_loop()].open.pop(shared.account, None)
             await shared.stack.aclose()
 
 

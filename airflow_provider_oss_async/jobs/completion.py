@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry, warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
@@ -23,7 +23,7 @@ from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import check_outputs, outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
     from airflow_provider_oss_async.clients.oss import ObjectState
     from airflow_provider_oss_async.jobs.services import Services
@@ -123,9 +123,10 @@ class IMMStrategy(CompletionStrategy):
         """Poll IMM once."""
         return await services.poller.poll_once(spec.job, known_since)
 
-    async def wait(self, services: Services, spec: WaitSpecification) -> JobStatus:
+    def wait(self, services: Services, spec: WaitSpecification) -> Coroutine[Any, Any, JobStatus]:
         """Poll IMM at growing intervals."""
-        return await services.poller.wait(
+        # Thousands wait here: one coroutine less for each.
+        return services.poller.wait(
             spec.job, deadline=_deadline(spec), max_interval=spec.max_poll_interval or self.max_poll_interval
         )
 

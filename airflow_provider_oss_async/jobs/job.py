@@ -5,6 +5,7 @@ Light enough for the operators to import while a DAG file is parsed.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -47,7 +48,7 @@ class OSSJob(dict[str, str]):
     submitted_at: str = ""
 
     def __post_init__(self) -> None:
-        dict.update(self, asdict(self))
+        dict.update(self, {name: getattr(self, name) for name in _FIELDS})
 
     @property
     def submitted(self) -> float | None:
@@ -80,12 +81,18 @@ class OSSJob(dict[str, str]):
         :raises ValueError: ``task_id`` or ``task_type`` is missing.
         """
         known = {f.name: str(data.get(f.name) or "") for f in fields(cls)}
+        # The same for thousands of jobs that wait in one process.
+        for name in ("task_type", "region", "imm_project"):
+            known[name] = sys.intern(known[name])
         missing = [name for name in ("task_id", "task_type") if not known[name]]
         if missing:
             raise ValueError(
                 f"a job needs {' and '.join(missing)}; got the keys {sorted(map(str, data))[:20]}"
             )
         return cls(**known)
+
+
+_FIELDS = tuple(field.name for field in fields(OSSJob))
 
 
 @dataclass(frozen=True, slots=True)

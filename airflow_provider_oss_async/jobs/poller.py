@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import heapq
 import logging
+import math
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_oss_async.clients.errors import (
@@ -67,6 +69,11 @@ LAST_POLL_TIMEOUT = 30.0
 ROUND_INTERVAL = 0.25
 #: Seconds between two lines of the log that say that a job is still running.
 PROGRESS_INTERVAL = 300.0
+#: Part of that interval within which lines that are due come together.
+PROGRESS_STEP = 0.01
+#: Seconds until the waits end whose deadlines have come, at least: those that come together end together.
+#: And at most, since not all clocks run on while a machine is suspended.
+MIN_DEADLINE_PAUSE, MAX_DEADLINE_PAUSE = 0.02, 600.0
 #: Seconds by which the service's clock may differ between OSS (submission) and IMM (task).
 _CLOCK_SKEW = 120.0
 
@@ -147,29 +154,69 @@ class JobPoller:
         :raises OSSJobTimeoutError: the job had not ended at the deadline.
         :raises OSSServiceError: the service refuses to tell; the message names what is missing.
         """
+        waiter = _Waiter(deadline, self._progress_interval)
+        group = self._join(job, waiter, min_interval, max_interval)
+        try:
+            while (outcome := await waiter.future) is _PROGRESS:
+                left = max(0.0, deadline - time.time())
+                log.info("Still running, %.0f minutes before the deadline: job %s", left / 60, job.task_id)
+                waiter.renew()
+        finally:
+            self._leave(group, job, waiter)
+        if isinstance(outcome, JobStatus):
+            return outcome
+        return await self._last_poll(job)
+
+    def follow(
+        self,
+        job: OSSJob,
+        ended: Callable[[JobStatus | OSSAsyncError], None],
+        *,
+        deadline: float,
+        max_interval: float = 30.0,
+        min_interval: float | None = None,
+        first_poll: float = 0.0,
+    ) -> Following:
+        """Have a function called when a job has ended: waiting without an asyncio task for each job.
+
+        :param ended: called once, on the event loop but in no particular context: with a final status, or
+            with what :meth:`wait` would raise.
+        :param deadline: epoch seconds.
+        :param max_interval: seconds between two polls at most; default 30.
+        :param min_interval: seconds between the first two polls; default the configured one.
+        :param first_poll: seconds before the first poll; default none.
+        """
+        following = Following(self, job, deadline, ended)
+        following.group = self._join(job, following, min_interval, max_interval, first_poll)
+        return following
+
+    def _join(
+        self,
+        job: OSSJob,
+        waiter: _Waiter | Following,
+        min_interval: float | None,
+        max_interval: float,
+        first_poll: float = 0.0,
+    ) -> _PollGroup:
         key = GroupKey(job.imm_project, job.task_type)
         if (group := self._groups.get(key)) is None:
             group = self._groups[key] = _PollGroup(
-                key, self._imm, self.limiter, self.timing, self._cursor_timing
+                key, self._imm, self.limiter, self.timing, self._cursor_timing, self._progress_interval
             )
         first = self.timing.min_poll_interval if min_interval is None else min_interval
-        waiter = _Waiter(self._progress_interval)
-        group.join(job, waiter, Backoff(min(first, max_interval), max_interval))
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.time())):
-                while (status := await waiter.future) is None:
-                    left = max(0.0, deadline - time.time())
-                    log.info(
-                        "Still running, %.0f minutes before the deadline: job %s", left / 60, job.task_id
-                    )
-                    waiter.renew()
-                return status
-        except TimeoutError:
-            pass
-        finally:
-            group.leave(job, waiter)
-            if group.empty and self._groups.get(key) is group:
-                del self._groups[key]
+        group.join(job, waiter, _backoff(min(first, max_interval), max_interval), first_poll)
+        return group
+
+    def _leave(self, group: _PollGroup, job: OSSJob, waiter: _Waiter | Following) -> None:
+        group.leave(job, waiter)
+        if group.empty and self._groups.get(group.key) is group:
+            del self._groups[group.key]
+
+    async def _last_poll(self, job: OSSJob) -> JobStatus:
+        """Poll a job whose deadline has come.
+
+        :raises OSSJobTimeoutError: it has not ended.
+        """
         with contextlib.suppress(OSSAsyncError, TimeoutError):
             # The last polls of other jobs may come before this one.
             async with asyncio.timeout(self._last_poll_timeout):
@@ -184,57 +231,156 @@ class JobPoller:
             group.wake(job.task_id)
 
 
+class _Moment(Enum):
+    """What a waiter may learn beside the end of its job."""
+
+    #: The job is running, and it is time to log that.
+    PROGRESS = auto()
+    #: The deadline has come.
+    DEADLINE = auto()
+
+
+_PROGRESS = _Moment.PROGRESS
+
+
 class _Waiter:
     """One caller that waits for a job.
 
+    :param deadline: epoch seconds.
     :param log_interval: seconds between two lines of the log that the job is still running.
     """
 
-    __slots__ = ("future", "log_at", "log_interval", "outcome")
+    __slots__ = ("deadline", "future", "log_at", "outcome")
 
-    def __init__(self, log_interval: float) -> None:
-        self.log_interval = log_interval
+    def __init__(self, deadline: float, log_interval: float) -> None:
+        self.deadline = deadline
         self.log_at = time.monotonic() + log_interval * jitter()
-        self.outcome: JobStatus | OSSAsyncError | None = None
+        self.outcome: JobStatus | OSSAsyncError | _Moment | None = None
         self.renew()
 
     def renew(self) -> None:
         """Wait again, for the end of the job or the next line of progress."""
-        #: Its result is ``None`` where there is nothing but progress to log.
-        self.future: asyncio.Future[JobStatus | None] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[JobStatus | _Moment] = asyncio.get_running_loop().create_future()
         if self.outcome is not None:
             self.end(self.outcome)
 
-    def end(self, outcome: JobStatus | OSSAsyncError) -> None:
+    def end(self, outcome: JobStatus | OSSAsyncError | _Moment) -> None:
         """End the wait; where it is just about to log, as soon as it waits again."""
         self.outcome = outcome
         if self.future.done():
             return
-        if isinstance(outcome, JobStatus):
-            self.future.set_result(outcome)
-        else:
+        if isinstance(outcome, OSSAsyncError):
             # Each waiter raises its own copy: a shared one would collect all their tracebacks.
             self.future.set_exception(outcome.replace())
+        else:
+            self.future.set_result(outcome)
+
+    def tell_progress(self) -> None:
+        """Have it logged that the job is running, in the context of the task that waits: in its own log."""
+        if not self.future.done():
+            self.future.set_result(_PROGRESS)
 
 
-@dataclass(slots=True, eq=False)
+class Following:
+    """One job that is followed: what :meth:`JobPoller.follow` returns."""
+
+    __slots__ = ("_ended", "_last_poll", "_poller", "deadline", "group", "job")
+
+    #: Nothing is logged for it.
+    log_at = math.inf
+
+    def __init__(
+        self,
+        poller: JobPoller,
+        job: OSSJob,
+        deadline: float,
+        ended: Callable[[JobStatus | OSSAsyncError], None],
+    ) -> None:
+        self._poller = poller
+        self._ended: Callable[[JobStatus | OSSAsyncError], None] | None = ended
+        self._last_poll: asyncio.Task[None] | None = None
+        self.job = job
+        self.deadline = deadline
+        self.group: _PollGroup | None = None
+
+    def stop(self) -> None:
+        """Follow the job no longer; the function is not called any more."""
+        self._ended = None
+        if self.group is not None:
+            self._poller._leave(self.group, self.job, self)
+            self.group = None
+        if self._last_poll is not None:
+            self._last_poll.cancel()
+
+    def end(self, outcome: JobStatus | OSSAsyncError | _Moment) -> None:
+        """Tell how the job has ended; at the deadline, after one more poll."""
+        if isinstance(outcome, _Moment):
+            if self._last_poll is None and self._ended is not None:
+                self._last_poll = asyncio.create_task(self._poll(), name="oss-async-last-poll")
+            return
+        ended = self._ended
+        self.stop()
+        if ended is not None:
+            ended(outcome)
+
+    async def _poll(self) -> None:
+        outcome: JobStatus | OSSAsyncError
+        try:
+            outcome = await self._poller._last_poll(self.job)
+        except OSSAsyncError as error:
+            outcome = error
+        except Exception as error:
+            log.exception("The last poll of job %s failed", self.job.task_id)
+            outcome = OSSAsyncError(f"Polling the job failed: {type(error).__name__}: {error}")
+        self._last_poll = None
+        self.end(outcome)
+
+
 class _Entry:
     """A job that is waited for."""
 
-    job: OSSJob
-    backoff: Backoff
-    submitted: float | None
-    due: float = field(default_factory=time.monotonic)
-    interval: float = 0.0
-    waiting: list[_Waiter] = field(default_factory=list)
-    urgent: bool = True  # polled before all others: not polled yet, or a message has come
-    unlisted: bool = False  # a batch poll has not found it, so it is polled by itself
-    announced: bool = False  # a message says that it has ended
-    covered: bool = False  # the end-time cursor is certain to show its end
-    polled_at: float = field(default_factory=time.monotonic)  # when it was last polled by itself
-    missed_since: float = 0.0
-    misses: int = 0
-    refusals: int = 0
+    __slots__ = (
+        "announced",
+        "backoff",
+        "covered",
+        "due",
+        "ended",
+        "interval",
+        "job",
+        "missed_since",
+        "misses",
+        "polled_at",
+        "refusals",
+        "submitted",
+        "unlisted",
+        "urgent",
+        "waiting",
+    )
+
+    def __init__(self, job: OSSJob, backoff: Backoff, first_poll: float) -> None:
+        now = time.monotonic()
+        self.job = job
+        self.backoff = backoff
+        self.submitted = job.submitted
+        self.due = now + first_poll
+        self.interval = 0.0
+        #: A single waiter needs no list of its own, which collections of garbage would visit.
+        self.waiting: tuple[_Waiter | Following, ...] = ()
+        #: Polled before all others: not polled yet, or a message has come.
+        self.urgent = True
+        #: A batch poll has not found it, so it is polled by itself.
+        self.unlisted = False
+        #: A message says that it has ended.
+        self.announced = False
+        #: The end-time cursor is certain to show its end.
+        self.covered = False
+        #: When it was last polled by itself.
+        self.polled_at = now
+        self.missed_since = 0.0
+        self.misses = 0
+        self.refusals = 0
+        #: Whoever waits has been told, and leaves.
+        self.ended = False
 
     def near(self, now: float) -> bool:
         """Whether it is due, or so soon that it may take part in a batch poll."""
@@ -254,8 +400,15 @@ class _Entry:
         self.urgent = self.unlisted = False
 
     def end(self, outcome: JobStatus | OSSAsyncError) -> None:
+        self.ended = True
         for waiter in self.waiting:
             waiter.end(outcome)
+
+
+@functools.lru_cache(maxsize=256)
+def _backoff(min_interval: float, max_interval: float) -> Backoff:
+    """Return the same object for the same intervals, since thousands of jobs have them."""
+    return Backoff(min_interval, max_interval)
 
 
 class _PollGroup:
@@ -268,8 +421,9 @@ class _PollGroup:
         limiter: RateLimiter,
         timing: Timing,
         cursor_timing: CursorTiming,
+        progress_interval: float,
     ) -> None:
-        self._key = key
+        self.key = key
         self._imm = imm
         self._limiter = limiter
         self._timing = timing
@@ -283,22 +437,33 @@ class _PollGroup:
         self._density = 1.0
         self._cursor = EndTimeCursor(self._ended_page, cursor_timing)
         self._cursor_timing = cursor_timing
+        self._progress_interval = progress_interval
         self._cursor_from = 0.0
         self._single_polled_at = 0.0
-        self._next_progress = 0.0
+        self._next_progress = math.inf
+        self._next_deadline = math.inf
+        self._deadline_timer: asyncio.TimerHandle | None = None
 
     @property
     def empty(self) -> bool:
         return not self._entries
 
-    def join(self, job: OSSJob, waiter: _Waiter, backoff: Backoff) -> None:
+    def join(
+        self, job: OSSJob, waiter: _Waiter | Following, backoff: Backoff, first_poll: float = 0.0
+    ) -> None:
         entry = self._entries.get(job.task_id)
         if entry is None:
-            entry = self._entries[job.task_id] = _Entry(job, backoff, job.submitted)
-        entry.waiting.append(waiter)
+            entry = self._entries[job.task_id] = _Entry(job, backoff, first_poll)
+        if entry.ended:
+            # The one who was told has not left yet; the new one is told at the next round.
+            entry.ended = entry.covered = False
+            entry.due = min(entry.due, time.monotonic() + first_poll)
+        entry.waiting = (*entry.waiting, waiter)
         self._next_progress = min(self._next_progress, waiter.log_at)
+        if waiter.deadline < self._next_deadline:
+            self._expire_at(waiter.deadline)
         if entry.backoff is not backoff:
-            entry.backoff = Backoff(
+            entry.backoff = _backoff(
                 min(entry.backoff.min_interval, backoff.min_interval),
                 min(entry.backoff.max_interval, backoff.max_interval),
             )
@@ -306,17 +471,45 @@ class _PollGroup:
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="oss-async-poller")
 
-    def leave(self, job: OSSJob, waiter: _Waiter) -> None:
+    def leave(self, job: OSSJob, waiter: _Waiter | Following) -> None:
         entry = self._entries.get(job.task_id)
         if entry is None or waiter not in entry.waiting:
             return
-        entry.waiting.remove(waiter)
-        if not entry.waiting:
-            del self._entries[job.task_id]
-            if not self._entries and self._runner is not None:
-                # At once, because the last one to leave may close the session.
+        entry.waiting = tuple(other for other in entry.waiting if other is not waiter)
+        if entry.waiting:
+            return
+        del self._entries[job.task_id]
+        if not self._entries:
+            # At once, because the last one to leave may close the session.
+            if self._runner is not None:
                 self._runner.cancel()
                 self._runner = None
+            if self._deadline_timer is not None:
+                self._deadline_timer.cancel()
+                self._next_deadline = math.inf
+
+    def _expire_at(self, moment: float) -> None:
+        """Have waits end at their deadlines, the first of which is at ``moment``: one timer for all."""
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._next_deadline = moment
+        pause = min(max(MIN_DEADLINE_PAUSE, moment - time.time()), MAX_DEADLINE_PAUSE)
+        self._deadline_timer = asyncio.get_running_loop().call_later(pause, self._expire)
+
+    def _expire(self) -> None:
+        now, following = time.time(), math.inf
+        for entry in list(self._entries.values()):
+            for waiter in entry.waiting:
+                if waiter.deadline <= now:
+                    waiter.end(_Moment.DEADLINE)
+                    # Once is enough: whoever waits leaves after one more poll.
+                    waiter.deadline = math.inf
+                else:
+                    following = min(following, waiter.deadline)
+        if following < math.inf:
+            self._expire_at(following)
+        else:
+            self._next_deadline = math.inf
 
     def wake(self, task_id: str) -> None:
         if (entry := self._entries.get(task_id)) is not None:
@@ -334,10 +527,7 @@ class _PollGroup:
                 due = [entry for entry in self._entries.values() if entry.due <= now]
                 self._tell_progress(now)
                 if not due:
-                    soonest = min(
-                        min(entry.due for entry in self._entries.values()),
-                        max(self._next_progress, now + 0.01),
-                    )
+                    soonest = min(min(entry.due for entry in self._entries.values()), self._next_progress)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), soonest - now)
                     continue
@@ -353,7 +543,7 @@ class _PollGroup:
                 await asyncio.sleep(min(ROUND_INTERVAL, self._timing.min_poll_interval))
         except Exception as error:
             # A defect must end the waits: nothing polls for them any more.
-            log.exception("Polling jobs of IMM project %s failed", self._key.project)
+            log.exception("Polling jobs of IMM project %s failed", self.key.project)
             self._runner = None
             self._end_all(OSSAsyncError(f"Polling the job failed: {type(error).__name__}: {error}"))
 
@@ -363,8 +553,8 @@ class _PollGroup:
             try:
                 return await self._limiter.run(
                     lambda: self._imm.list_tasks(
-                        self._key.project,
-                        task_types=[self._key.task_type],
+                        self.key.project,
+                        task_types=[self.key.task_type],
                         ended_from=start,
                         next_token=token,
                     )
@@ -378,10 +568,14 @@ class _PollGroup:
         """Read the end-time cursor, and poll those one by one whose end it is not certain to show."""
         # A message may come before the task is listed as ended.
         single = [entry for entry in due if entry.announced and entry.covered]
+        # Also those that are not due yet: else there would soon be another read for them.
+        for entry in list(self._entries.values()):
+            if not entry.covered and entry.submitted is not None and self._cursor.covers(entry.submitted):
+                entry.covered = True
+                if (info := self._cursor.recent(entry.job.task_id)) is not None:
+                    self._settle(entry, status_of(info))
+        due = [entry for entry in due if self._entries.get(entry.job.task_id) is entry and not entry.ended]
         uncovered = [entry for entry in due if not entry.covered]
-        for entry in uncovered:
-            entry.covered = entry.submitted is not None and self._cursor.covers(entry.submitted)
-        uncovered = [entry for entry in uncovered if not entry.covered]
         listable = [entry for entry in uncovered if entry.submitted is not None]
         if len(listable) >= BATCH_FROM:
             # Their ends may be behind the cursor: fewer requests read those again than poll each of them.
@@ -431,9 +625,14 @@ class _PollGroup:
                 entry.reschedule(since, part)
 
     def _distrust_cursor(self, entry: _Entry, info: TaskInfo) -> None:
-        """Stop using the cursor where it has not shown a job that has ended."""
+        """Where the cursor has not shown a job that has ended, have it read again, or stop using it."""
         ended_at = epoch(info.end_time)
-        if entry.covered and ended_at is not None and self._cursor.should_have_shown(ended_at):
+        if not entry.covered or ended_at is None or self._cursor.recent(info.task_id) is not None:
+            return
+        if self._cursor.passed(ended_at):
+            log.info("Listing tasks by their end again: the end of job %s came late", info.task_id)
+            self._cursor.widen(ended_at)
+        elif self._cursor.should_have_shown(ended_at):
             warn_rate_limited(
                 "Tasks are listed by their start: listing them by their end did not show job %s",
                 entry.job.task_id,
@@ -441,16 +640,18 @@ class _PollGroup:
             self._cursor_from = time.monotonic() + self._cursor_timing.distrust
 
     def _tell_progress(self, now: float) -> None:
-        """Have long waits logged, in the context of their own tasks, so that it goes to their logs."""
+        """Have long waits logged, a number of them at a time."""
         if now < self._next_progress:
             return
-        waiters = [waiter for entry in self._entries.values() for waiter in entry.waiting]
-        for waiter in waiters:
-            if waiter.log_at <= now:
-                waiter.log_at = now + waiter.log_interval
-                if not waiter.future.done():
-                    waiter.future.set_result(None)
-        self._next_progress = min((waiter.log_at for waiter in waiters), default=0.0)
+        soonest = math.inf
+        for entry in self._entries.values():
+            for waiter in entry.waiting:
+                if isinstance(waiter, _Waiter):
+                    if waiter.log_at <= now:
+                        waiter.log_at = now + self._progress_interval
+                        waiter.tell_progress()
+                    soonest = min(soonest, waiter.log_at)
+        self._next_progress = max(soonest, now + self._progress_interval * PROGRESS_STEP)
 
     def _worth_a_batch(self, due: list[_Entry], now: float) -> list[_Entry]:
         """Return the jobs for a batch poll; none where polling one by one takes fewer requests."""
@@ -489,8 +690,8 @@ class _PollGroup:
 
             def page(token: str | None = token) -> Awaitable[tuple[list[TaskInfo], str | None]]:
                 return self._imm.list_tasks(
-                    self._key.project,
-                    task_types=[self._key.task_type],
+                    self.key.project,
+                    task_types=[self.key.task_type],
                     start=start,
                     end=end,
                     next_token=token,
@@ -606,7 +807,7 @@ class _PollGroup:
             entry.end(error)
 
     def _end_all(self, error: OSSAsyncError) -> None:
-        for entry in self._entries.values():
+        for entry in list(self._entries.values()):
             entry.end(error)
 
 

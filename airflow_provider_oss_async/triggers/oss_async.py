@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
     from airflow_provider_oss_async.jobs.services import Services
+
+#: Not the trigger's own: that one takes a kilobyte for each trigger that has logged something, and both go to
+#: the log of the task in whose context they are called.
+log = logging.getLogger(__name__)
 
 #: Seconds beyond ``[workers] min_heartbeat_interval`` by which a worker may report its end late.
 HOLD_MARGIN = 5.0
@@ -107,13 +112,20 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         event_hold: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.wait_specification = wait_specification
+        self._given: dict[str, Any] = wait_specification
+        #: Made from ``_given``, and kept in its place while the trigger waits.
+        self._spec: WaitSpecification | None = None
         self.oss_conn_id = oss_conn_id
         self.region = region
         self.end_from_trigger = end_from_trigger
         self.deferred_at = deferred_at
         self.event_hold = event_hold
         self._fired = False
+
+    @property
+    def wait_specification(self) -> dict[str, Any]:
+        """The job and how to wait for it."""
+        return self._given if self._spec is None else self._spec.to_dict()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make this trigger again."""
@@ -134,7 +146,8 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         spec: WaitSpecification | None = None
         try:
             spec = WaitSpecification.from_dict(self.wait_specification)
-            self.log.info(
+            self._spec, self._given = spec, {}
+            log.info(
                 "Waiting for the job: target %s, IMM project %s, job %s",
                 spec.job.target or "none",
                 spec.job.imm_project or "not known",

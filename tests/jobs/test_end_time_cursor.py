@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from dataclasses import replace
@@ -11,14 +12,21 @@ import pytest
 
 from airflow_provider_oss_async.clients.imm import TaskInfo
 from airflow_provider_oss_async.exceptions import OSSServiceError
-from airflow_provider_oss_async.jobs.end_time_cursor import CursorTiming, EndTimeCursor, epoch
+from airflow_provider_oss_async.jobs.end_time_cursor import (
+    ENOUGH_TASKS,
+    CursorTiming,
+    EndTimeCursor,
+    epoch,
+)
+from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI, VideoConvert
-from tests.support.services import QUICK, quick_services
+from tests.support.services import QUICK, quick_services, wire_settings
 
 if TYPE_CHECKING:
-    from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
+    from airflow_provider_oss_async.jobs.job import JobStatus
     from airflow_provider_oss_async.jobs.services import Services
+    from tests.support.wire import Request, Wire
 
 #: Everything that ends is certain to be listed at once, so that tests need not wait.
 PROMPT = CursorTiming(overlap=1.0, lateness=0.2, unseen_after=0.3, single_interval=0.05, distrust=60.0)
@@ -84,6 +92,64 @@ async def test_an_end_in_the_future_hides_nothing() -> None:
     await shown(cursor)
     project.ended["T-new"] = now - 1
     assert "T-new" in await shown(cursor)
+
+
+async def test_the_overlap_shrinks_while_tasks_come_in_order_and_grows_where_one_does_not() -> None:
+    now = time.time()
+    project = Project()
+    cursor = EndTimeCursor(project.page, CursorTiming(overlap=16.0, min_overlap=0.5))
+    cursor.rewind(now - 1000)
+
+    def end(name: str, moment: float) -> None:
+        project.ended.update({f"{name}-{n}": moment + n / 100 for n in range(ENOUGH_TASKS)})
+
+    lengths = []
+    for number in range(5):
+        end(f"round-{number}", now - 900 + 30 * number)
+        assert len(set(await shown(cursor)) & {f"round-{number}-{n}" for n in range(ENOUGH_TASKS)})
+        lengths.append(cursor.overlap)
+    # The first read says nothing: what it shows may have been listed for long.
+    assert lengths == [16.0, 4.0, 1.0, 0.5, 0.5]
+    # A task that ended 0.3 s before the last one comes behind it.
+    project.ended["late"] = max(project.ended.values()) - 0.3
+    assert "late" in await shown(cursor)
+    assert cursor.overlap == pytest.approx(1.2, abs=0.01)
+    # Few tasks say nothing.
+    project.ended["single"] = now - 500
+    await shown(cursor)
+    assert cursor.overlap == pytest.approx(1.2, abs=0.01)
+
+
+async def test_a_task_that_was_passed_is_read_after_all() -> None:
+    now = time.time()
+    project = Project(*(now - 900 + n for n in range(40)))
+    cursor = EndTimeCursor(project.page, CursorTiming(overlap=16.0, min_overlap=0.5))
+    cursor.rewind(now - 1000)
+    await shown(cursor)
+    project.ended.update({f"more-{n}": now - 600 + n / 10 for n in range(40)})
+    await shown(cursor)
+    assert cursor.overlap == 4.0
+    project.ended["late"] = now - 650
+    assert "late" not in await shown(cursor)
+    assert not cursor.passed(now - 599)
+    assert cursor.passed(now - 650)
+    cursor.widen(now - 650)
+    assert "late" in await shown(cursor)
+    # It stays long, however orderly tasks come now.
+    project.ended.update({f"last-{n}": now - 400 + n / 10 for n in range(40)})
+    await shown(cursor)
+    assert cursor.overlap == 16.0
+    assert not cursor.passed(now - 900)
+
+
+async def test_what_was_shown_lately_is_remembered() -> None:
+    now = time.time()
+    project = Project(now - 100, now - 50, now - 40)
+    cursor = EndTimeCursor(project.page, CursorTiming(overlap=15.0))
+    cursor.rewind(now - 200)
+    await shown(cursor)
+    assert cursor.recent("T-0") is None
+    assert [info.task_id for name in ("T-1", "T-2") if (info := cursor.recent(name))] == ["T-1", "T-2"]
 
 
 @pytest.mark.parametrize("tokens", [["same"] * 50, [f"token-{n}" for n in range(50)]])
@@ -163,4 +229,67 @@ async def test_a_job_of_unknown_age_is_polled_by_itself_once(stand: Any) -> None
         ]
         results = await asyncio.gather(*waits)
     assert {result.state for result in results} == {"succeeded"}
-    assert 1 <= stand.requests("IMM:GetTask") <= 5
+    # And a few at the end, when a batch poll is not worthwhile any more.
+    assert 1 <= stand.requests("IMM:GetTask") < 20
+
+
+async def test_a_job_that_was_shown_before_it_is_waited_for_costs_nothing(stand: Any) -> None:
+    async with quick_services(stand.settings(), rate=1000.0) as services:
+        stand.service.add_fault("job_delay", seconds=30.0, times=30)
+        long = [await start(services, f"long/{number}.mp4") for number in range(30)]
+        others = [services.poller.wait(job, deadline=time.time() + 20, max_interval=0.3) for job in long]
+        waiting = [asyncio.create_task(other) for other in others]
+        job = await start(services, "short.mp4")
+        # It is listed before anyone waits for it.
+        await asyncio.sleep(1.0)
+        asked = stand.requests("IMM:GetTask")
+        status = await services.poller.wait(job, deadline=time.time() + 20, max_interval=0.3)
+        assert status.state == "succeeded"
+        assert stand.requests("IMM:GetTask") == asked
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_jobs_that_are_listed_late_behind_a_short_overlap_are_found(wire: Wire) -> None:
+    """The poll of one of them, which was not shown for long, has the others read again."""
+    begun = time.time()
+    ended = {f"T-{number:02}": begun + number / 50 for number in range(60)}
+    #: Listed only once T-10 was asked for.
+    late = {"T-10", "T-11", "T-12"}
+    running = {f"R-{number}" for number in range(30)}
+    asked: list[str] = []
+
+    def told(name: str) -> dict[str, str]:
+        if name in ended and ended[name] <= time.time():
+            return {"TaskId": name, "Status": "Succeeded", "EndTime": iso(ended[name])}
+        return {"TaskId": name, "Status": "Running"}
+
+    def respond(request: Request) -> tuple[int, str]:
+        if request.action == "GetTask":
+            asked.append(request.query["TaskId"][0])
+            if asked[-1] in late:
+                late.clear()
+            return 200, json.dumps(told(asked[-1]))
+        start = datetime.fromisoformat(json.loads(request.query["EndTimeRange"][0])["Start"]).timestamp()
+        found = [n for n, end in ended.items() if start <= end <= time.time() and n not in late]
+        return 200, json.dumps({"Tasks": [told(name) for name in sorted(found, key=lambda n: ended[n])]})
+
+    wire.respond = respond
+    timing = CursorTiming(overlap=15.0, min_overlap=0.01, unseen_after=2.5, single_interval=60.0)
+    async with quick_services(wire_settings(wire), rate=1000.0, poller={"cursor_timing": timing}) as services:
+
+        async def wait(name: str) -> str:
+            job = OSSJob(name, "MediaConvert", "oss://media/in.mov", imm_project="p", submitted_at=iso(begun))
+            status = await services.poller.wait(job, deadline=begun + 30, max_interval=0.2)
+            return status.state
+
+        # The job that has waited for the longest is the one to be polled.
+        mine = [asyncio.create_task(wait(name)) for name in ended]
+        waiting = [asyncio.create_task(wait(name)) for name in sorted(running)]
+        assert await asyncio.gather(*mine) == ["succeeded"] * 60
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert asked == ["T-10"]
+    assert time.time() - begun < 20

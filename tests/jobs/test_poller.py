@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import time
@@ -391,6 +392,79 @@ async def test_the_one_with_the_earlier_deadline_leaves_the_other_waiting(
     )
     assert isinstance(results[0], OSSJobTimeoutError)
     assert isinstance(results[1], JobStatus)
+
+
+async def test_one_who_comes_when_the_job_has_ended_is_told_too(services: Services) -> None:
+    job = await start(services)
+    told: list[Any] = []
+
+    def ended(outcome: Any) -> None:
+        told.append(outcome)
+        if len(told) == 1:
+            # Before the other one, who has been told, has left.
+            services.poller.follow(job, ended, deadline=soon())
+
+    first = asyncio.create_task(services.poller.wait(job, deadline=soon()))
+    services.poller.follow(job, ended, deadline=soon())
+    assert (await first).state == "succeeded"
+    while len(told) < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    assert [outcome.state for outcome in told] == ["succeeded"] * 2
+
+
+async def test_jobs_that_are_followed_need_no_tasks(fast: Services, stand: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=0.5, times=0)
+    stand.service.add_fault("job_fail", code="InvalidFile", message="not a video", times=1)
+    jobs = list(await asyncio.gather(*(start(fast, f"{number}.mp4") for number in range(50))))
+    told: list[Any] = []
+    for job in jobs:
+        fast.poller.follow(job, told.append, deadline=soon(), max_interval=0.2, first_poll=0.1)
+    stopped = fast.poller.follow(jobs[0], lambda _: told.append("stopped"), deadline=soon())
+    stopped.stop()
+    assert len(runners()) == 1
+    while len(told) < 50:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    assert sorted(outcome.state for outcome in told) == ["failed"] + ["succeeded"] * 49
+    assert not fast.poller._groups
+
+
+async def test_a_followed_job_is_polled_once_more_at_its_deadline(services: Services, stand: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=30, times=2)
+    long, dropped = [await start(services, f"{number}.mp4") for number in range(2)]
+    stand.service.add_fault("job_delay", seconds=0.2, times=1)
+    short = await start(services, "short.mp4")
+    told: dict[str, Any] = {}
+    for name, job in (("short", short), ("long", long)):
+        services.poller.follow(
+            job,
+            functools.partial(told.__setitem__, name),
+            deadline=soon(0.5),
+            min_interval=60,
+            max_interval=60,
+        )
+    following = services.poller.follow(dropped, lambda _: told.update(dropped=1), deadline=soon(0.4))
+    while following._last_poll is None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    following.stop()
+    while len(told) < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+    assert told["short"].state == "succeeded"
+    assert isinstance(told["long"], OSSJobTimeoutError)
+    assert set(told) == {"short", "long"}
+
+
+async def test_a_refusal_is_told_to_all_who_follow(fast: Services, stand: Any) -> None:
+    stand.service.add_fault("job_delay", seconds=30, times=0)
+    jobs = [await start(fast, f"{number}.mp4") for number in range(3)]
+    stand.service.add_fault("refuse", match="IMM:*", status=403, code="NoPermission", message="no", times=0)
+    told: list[Any] = []
+    for job in jobs:
+        fast.poller.follow(job, told.append, deadline=soon())
+    while len(told) < 3:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    assert {type(outcome) for outcome in told} == {OSSServiceError}
+    assert not runners()
 
 
 async def test_nothing_is_left_when_nobody_waits(services: Services, stand: Any) -> None:

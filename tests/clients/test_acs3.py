@@ -39,7 +39,7 @@ async def test_version_and_parameters_are_sent(session: aiohttp.ClientSession, w
 
 async def test_errors_name_the_service(session: aiohttp.ClientSession, wire: Wire) -> None:
     wire.answer(403, json.dumps({"Code": "NoPermission", "Message": "no", "RequestId": "R-1"}))
-    with pytest.raises(OSSServiceError, match=r"^STS Ask for a question: no\. Grant sts:Ask") as caught:
+    with pytest.raises(OSSServiceError, match=r"^STS refused Ask: no\. Grant sts:Ask") as caught:
         await Client(session, wire.url, source).ask()
     assert caught.value.request_id == "R-1"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from array import array
 from collections import Counter, defaultdict
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -194,8 +195,7 @@ class _Planner:
         self._loop_found = False
         #: Digest of what an object writes -> its index.
         self._targets: dict[bytes, int] = {}
-        self._sources: dict[bytes, int] = {}
-        self._modified: list[float] = []
+        self._modified = array("d")
         self._ledger = ObjectURI.parse(spec.ledger, name="ledger")
         # The ledgers of other tasks and runs are beside it.
         parts = self._ledger.key.split("/")
@@ -243,9 +243,10 @@ class _Planner:
         row = Row(
             short_name(self._spec.bucket, source), candidate.size, candidate.target, candidate.arguments
         )
-        self._targets[digest] = self._sources[_digest(f"{source.bucket}/{source.key}")] = len(self.plan.rows)
+        self._targets[digest] = len(self.plan.rows)
         self.plan.rows.append(row)
-        self._modified.append(candidate.modified)
+        if self._spec.if_target_exists == "skip":
+            self._modified.append(candidate.modified)
 
     def _set_aside(self, source: str, reason: str) -> None:
         # One text per reason, however many objects there are.
@@ -284,7 +285,7 @@ class _Planner:
     async def finish(self) -> Plan:
         spec, plan = self._spec, self.plan
         if not self.problems:
-            self._compare_sources_with_targets()
+            await self._compare_sources_with_targets()
         if self.problems:
             raise ProcessError(
                 f"Nothing was submitted. To correct in the batch: {'; '.join(self.problems)}",
@@ -306,10 +307,14 @@ class _Planner:
             plan.first.append({"source": str(source), "target": request.target})
         return plan
 
-    def _compare_sources_with_targets(self) -> None:
+    async def _compare_sources_with_targets(self) -> None:
         """Set aside what this batch writes itself; in an explicit list it is an error."""
         written: dict[int, int] = {}
-        for digest, index in self._sources.items():
+        for index, row in enumerate(self.plan.rows):
+            if index % (TURN * 32) == 0:
+                await asyncio.sleep(0)
+            source = ObjectURI.parse(row.source, default_bucket=self.plan.bucket)
+            digest = _digest(f"{source.bucket}/{source.key}")
             writer = self._targets.get(digest)
             if writer is not None and writer != index:
                 written[index] = writer
@@ -321,6 +326,7 @@ class _Planner:
                 )
             return
         self._drop(written, "written by this batch")
+        self._targets.clear()
 
     def _drop(self, indexes: Iterable[int], reason: str) -> None:
         dropped = set(indexes)
@@ -331,7 +337,8 @@ class _Planner:
             self._set_aside(rows[index].source, reason)
         kept = [index for index in range(len(rows)) if index not in dropped]
         self.plan.rows = [rows[index] for index in kept]
-        self._modified = [self._modified[index] for index in kept]
+        if self._modified:
+            self._modified = array("d", (self._modified[index] for index in kept))
 
     async def _skip_existing(self) -> None:
         """Set aside the objects whose target is newer than they are."""

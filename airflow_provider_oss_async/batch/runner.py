@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import logging
-import random
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSSubmitUncertainError,
     error_text,
 )
-from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, OSSJob
+from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.job_errors import diagnosis_for
 from airflow_provider_oss_async.jobs.reconciliation import UNKNOWN_TASK_ID, reconcile_many
 from airflow_provider_oss_async.jobs.submission import INTENT_MAX_AGE, submit_attempt
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from airflow_provider_oss_async.batch.specification import BatchSpecification
-    from airflow_provider_oss_async.jobs.job import JobStatus
+    from airflow_provider_oss_async.jobs.poller import Following
     from airflow_provider_oss_async.jobs.services import Services
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,11 @@ MAX_POLL_INTERVAL = 30.0
 #: Jobs that must have ended before their durations count.
 MIN_MEASURED = 20
 #: Entries of the plan that go into one block.
-CHUNK = 5000
+CHUNK = 1000
+#: Objects that are being submitted, at once: each is a task of the event loop, and a running job is none.
+MAX_SUBMITTING = 512
+#: Ended jobs that are worked on before others get their turn.
+_ENDED_TURN = 50
 #: Times that a writer tries to take over a ledger that others write.
 _TAKEOVERS = 20
 
@@ -144,9 +148,19 @@ class BatchRunner:
         self._submitting = 0
         #: Objects whose intent is stored or about to be, and whose request is certainly not sent.
         self._intents: set[int] = set()
+        #: Index of the first object that was not looked at since the batch was begun or resumed.
+        self._next = 0
+        #: Objects that an earlier writer had submitted or was about to submit.
+        self._resumed: set[int] = set()
+        #: Objects whose turn has come again.
         self._queue: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
+        #: Objects that a task is working on.
         self._active: dict[int, asyncio.Task[None]] = {}
+        #: Objects whose jobs are waited for.
+        self._followed: dict[int, tuple[Following, float]] = {}
+        #: How jobs have ended, as far as that is not settled yet.
+        self._ended_jobs: deque[tuple[int, JobStatus | OSSAsyncError]] = deque()
         self._doubtful: list[tuple[int, asyncio.Future[None]]] = []
         self._reconciler: asyncio.Task[None] | None = None
         self._refusals = 0
@@ -352,7 +366,7 @@ class BatchRunner:
         if len(self._durations) >= MIN_MEASURED:
             # What was measured includes the time in the queue.
             measured = sum(self._durations) / len(self._durations)
-            work = measured * min(1.0, slots / max(1, len(self._active)))
+            work = measured * min(1.0, slots / max(1, self._in_flight))
             allowed = slots * (1 + QUEUE_SECONDS / max(work, 0.001))
         return max(1, min(limit, int(allowed * self._squeeze)))
 
@@ -370,35 +384,45 @@ class BatchRunner:
     async def _work(self) -> None:
         """Work on all objects until each has ended, the deadline has passed, or the batch cannot go on."""
         doubtful: list[int] = []
-        for index, row in enumerate(self.state.rows):
-            if row.state == "t":
-                self._start(index, self._follow(index))
-            elif row.state == "i":
-                doubtful.append(index)
-            elif row.state in ("", "a"):
-                self._queue.append(index)
+        if any(row.attempt for row in self.state.rows):
+            for index, row in enumerate(self.state.rows):
+                if index % 5000 == 0:
+                    await asyncio.sleep(0)
+                if row.state in ("t", "i"):
+                    self._resumed.add(index)
+                if row.state == "t":
+                    await self._follow(index)
+                elif row.state == "i":
+                    doubtful.append(index)
         if doubtful:
             log.info("Reconciling %d submissions whose answer is not known", len(doubtful))
             for index in doubtful:
                 self._start(index, self._settle_doubt(index))
-        while self._queue or self._later or self._active:
+        following = self._take()
+        while following is not None or self._later or self._in_flight:
             if self._error is not None:
                 raise self._error
             now = time.monotonic()
             while self._later and self._later[0][0] <= now:
                 self._queue.append(heapq.heappop(self._later)[1])
+            following = self._take() if following is None else following
             if self._killed():
                 raise OSSAsyncError(
                     "Nothing more is submitted: the task was killed. A retry goes on where it was."
                 )
-            if self._deadline_passed and not self._active:
+            for _ in range(min(len(self._ended_jobs), _ENDED_TURN)):
+                await self._settle_ended(*self._ended_jobs.popleft())
+            if self._deadline_passed and not self._in_flight:
                 break
-            room = 0 if self._deadline_passed else self.in_flight_limit - len(self._active)
-            for _ in range(min(room, len(self._queue), TURN)):
-                index = self._queue.popleft()
-                self._start(index, self._submit_and_follow(index))
-            if self._queue and room > TURN:
-                # So many requests are made at once; then others get their turn.
+            room = 0 if self._deadline_passed else self.in_flight_limit - self._in_flight
+            room = min(room, MAX_SUBMITTING - len(self._active))
+            for _ in range(min(room, TURN)):
+                if following is None:
+                    break
+                self._start(following, self._submit_and_follow(following))
+                following = self._take()
+            if self._ended_jobs or (following is not None and room > TURN):
+                # So many are worked on at once; then others get their turn.
                 await asyncio.sleep(0)
                 continue
             self._changed.clear()
@@ -410,6 +434,23 @@ class BatchRunner:
                 pass
         if self._error is not None:
             raise self._error
+
+    def _take(self) -> int | None:
+        """Return the next object to submit, ``None`` if there is none at the moment."""
+        if self._queue:
+            return self._queue.popleft()
+        rows = self.state.rows
+        while self._next < len(rows):
+            self._next += 1
+            index = self._next - 1
+            if index not in self._resumed and rows[index].state in ("", "a"):
+                return index
+        return None
+
+    @property
+    def _in_flight(self) -> int:
+        """Objects that are being submitted, or have a job that has not ended."""
+        return len(self._active) + len(self._followed)
 
     @property
     def _deadline_passed(self) -> bool:
@@ -551,7 +592,7 @@ class BatchRunner:
         self._changed.set()
 
     async def _follow(self, index: int) -> None:
-        """Wait until the job of an object has ended."""
+        """Have the end of an object's job put into the queue of those that are settled."""
         row = self.state.rows[index]
         source = self._source(row)
         job = self._job(row, source, await self._project(source.bucket))
@@ -559,26 +600,43 @@ class BatchRunner:
         limit = min(begun + self._spec.object_timeout, begun + MAX_TIMEOUT)
         if row.budget or limit < time.time():
             limit = max(limit, min(time.time() + self._spec.object_timeout, begun + MAX_TIMEOUT))
-        deadline = min(limit, self._spec.deadline)
         interval = self.poll_interval
-        # Jobs submitted one after the other are polled together, but do not all begin at one moment.
-        now = time.time()
-        pause = interval - now % interval + random.uniform(0.0, min(0.25, interval / 8))  # noqa: S311
-        await asyncio.sleep(max(0.0, min(pause, deadline - now)))
-        try:
-            status = await self._services.poller.wait(
-                job, deadline=deadline, min_interval=interval, max_interval=MAX_POLL_INTERVAL
-            )
-        except OSSJobTimeoutError:
-            if limit < self._spec.deadline or begun + MAX_TIMEOUT <= time.time():
+        following = self._services.poller.follow(
+            job,
+            functools.partial(self._note_end, index),
+            deadline=min(limit, self._spec.deadline),
+            min_interval=interval,
+            max_interval=MAX_POLL_INTERVAL,
+            # Not all at one moment, where they are polled one by one.
+            first_poll=interval * jitter(),
+        )
+        self._followed[index] = following, limit
+
+    def _note_end(self, index: int, outcome: JobStatus | OSSAsyncError) -> None:
+        """Take what the poller tells; it is worked on where the log is that of this batch."""
+        self._ended_jobs.append((index, outcome))
+        self._changed.set()
+
+    async def _settle_ended(self, index: int, outcome: JobStatus | OSSAsyncError) -> None:
+        """Store how a job has ended, or what prevents that it is known."""
+        following, limit = self._followed.pop(index)
+        if isinstance(outcome, JobStatus):
+            if outcome.state == "succeeded" and following.job.task_type == "DecodeBlindWatermark":
+                self._start(index, self._ended(index, following.job, outcome))
+            else:
+                await self._ended(index, following.job, outcome)
+        elif isinstance(outcome, OSSJobTimeoutError):
+            if (
+                limit < self._spec.deadline
+                or (following.job.submitted or time.time()) + MAX_TIMEOUT <= time.time()
+            ):
                 self._end(index, "o", code="ObjectTimeout", message="The job had not ended in object_timeout")
-            return
-        except OSSServiceError as error:
-            if refuses_credentials(error) or missing_resource(error) == "project":
-                raise
-            self._end(index, "u", code=error.code, message=error.detail or str(error))
-            return
-        await self._ended(index, job, status)
+        elif isinstance(outcome, OSSServiceError) and not (
+            refuses_credentials(outcome) or missing_resource(outcome) == "project"
+        ):
+            self._end(index, "u", code=outcome.code, message=outcome.detail or str(outcome))
+        else:
+            raise outcome
 
     def _job(self, row: Row, source: ObjectURI, project: str) -> OSSJob:
         return OSSJob(
@@ -766,6 +824,8 @@ class BatchRunner:
     async def _stop(self) -> None:
         """Let submissions under way end, and store what is known."""
         self._stopping = True
+        for following, _ in self._followed.values():
+            following.stop()
         until = time.monotonic() + self._timing.stop
         if not isinstance(self._error, LedgerError):
             while self._submitting and time.monotonic() < until:  # noqa: ASYNC110

@@ -53,26 +53,58 @@ FINAL = frozenset("sfrluog")
 FAILED = frozenset("frluo")
 
 
+class _Details:
+    """What few objects of a batch have."""
+
+    __slots__ = ("arguments", "budget", "code", "content", "earlier", "message", "target")
+
+    def __init__(self) -> None:
+        self.target: str | None = None
+        self.arguments: dict[str, Any] | None = None
+        self.budget = 0
+        self.earlier: tuple[str, ...] = ()
+        self.code = ""
+        self.message = ""
+        self.content: str | None = None
+
+
+#: Of those that have nothing of it.
+_NO_DETAILS = _Details()
+
+
+class _Detail:
+    """An attribute of :class:`Row` that is stored in its details, where it is not as in all others."""
+
+    def __set_name__(self, owner: type[Row], name: str) -> None:
+        self._name = name
+
+    def __get__(self, row: Row, owner: type[Row]) -> Any:
+        return getattr(row._details, self._name)
+
+    def __set__(self, row: Row, value: Any) -> None:
+        if row._details is _NO_DETAILS:
+            if value == getattr(_NO_DETAILS, self._name):
+                return
+            row._details = _Details()
+        setattr(row._details, self._name, value)
+
+
 class Row:
-    """One object of a batch."""
+    """One object of a batch. There may be a hundred thousand of them."""
 
     __slots__ = (
-        "arguments",
-        "attempt",
-        "budget",
-        "code",
-        "content",
-        "earlier",
-        "finished",
-        "intent",
-        "message",
-        "size",
-        "source",
-        "state",
-        "submitted",
-        "target",
-        "task_id",
-    )
+        "_details", "attempt", "finished", "intent", "size", "source", "state", "submitted", "task_id",
+    )  # fmt: skip
+
+    target = _Detail()
+    arguments = _Detail()
+    #: Attempts before the present try of the task.
+    budget = _Detail()
+    #: Ids of the jobs of earlier attempts.
+    earlier = _Detail()
+    code = _Detail()
+    message = _Detail()
+    content = _Detail()
 
     def __init__(
         self,
@@ -81,23 +113,18 @@ class Row:
         target: str | None = None,
         arguments: dict[str, Any] | None = None,
     ) -> None:
+        self._details = _NO_DETAILS
         self.source = source
         self.size = size
         self.target = target
         self.arguments = arguments
         self.state = ""
         self.attempt = 0
-        #: Attempts before the present try of the task.
-        self.budget = 0
         self.task_id = ""
-        #: Ids of the jobs of earlier attempts.
-        self.earlier: tuple[str, ...] = ()
+        #: When it was about to be submitted; 0 once that has been settled.
         self.intent = 0.0
         self.submitted = 0.0
         self.finished = 0.0
-        self.code = ""
-        self.message = ""
-        self.content: str | None = None
 
 
 class BatchState:
@@ -176,6 +203,7 @@ class BatchState:
 
     def _submitted(self, row: Row, entry: Entry) -> None:
         row.state, row.task_id, row.submitted = "t", entry[2], self.created + entry[3]
+        row.intent = 0.0
 
     def _ended(self, row: Row, entry: Entry) -> None:
         row.state, row.finished = entry[2], self.created + entry[3]

@@ -182,11 +182,12 @@ def parse_region(text: str) -> tuple[str, Network | None]:
         raise ValueError("this host does not name a region")
     bare = host.removeprefix("vpc100-").removeprefix("oss-")
     region = bare.removesuffix("-internal")
+    internal = region != bare or host.startswith("vpc100-")
     if not _REGION_ID.fullmatch(region):
         raise ValueError("this is not a region id")
     if zone := _ZONE.fullmatch(region):
         raise ValueError(f"this is a zone; its region is {zone['region']}")
-    return region, None if region == bare else "internal"
+    return region, "internal" if internal else None
 
 
 def is_host(text: str) -> bool:

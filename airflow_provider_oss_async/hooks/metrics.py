@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_oss_async.jobs.job import OSSJob
+
 #: Name (below ``oss_async.``) and meaning of every metric; ``wait_seconds`` is a timer, the others are
 #: counters.
 METRICS: dict[str, str] = {
@@ -37,3 +43,9 @@ def observe_seconds(name: str, seconds: float) -> None:
     from airflow.providers.common.compat.sdk import Stats
 
     Stats.timing(f"oss_async.{name}", seconds * 1000)
+
+
+def observe_wait(job: OSSJob) -> None:
+    """Record for how long a task has waited for a job whose result it has now."""
+    if job.submitted is not None:
+        observe_seconds("wait_seconds", max(0.0, time.time() - job.submitted))

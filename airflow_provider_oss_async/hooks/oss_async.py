@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk import BaseHook
 
+from airflow_provider_oss_async.clients.errors import redact
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSServiceError,
@@ -411,7 +412,7 @@ class OSSAsyncHook(BaseHook):
             with ThreadPoolExecutor(1) as pool:
                 return pool.submit(lambda: asyncio.run(check_services(settings))).result()
         except Exception as error:
-            return False, without_connection_id(str(error) or type(error).__name__, self.oss_conn_id)
+            return False, without_connection_id(redact(str(error)) or type(error).__name__, self.oss_conn_id)
 
     def close(self) -> None:
         """Close the synchronous client, if one was made."""

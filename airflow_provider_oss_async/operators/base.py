@@ -15,6 +15,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSJobFailedError,
     OSSJobLostError,
     OSSServiceError,
+    error_text,
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
@@ -272,9 +273,37 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         return self._succeed(context, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral; called by Airflow."""
+        """Go on after a deferral; called by Airflow.
+
+        :raises OSSAsyncError: the wait ended without an event, because no triggerer ran it; names the job.
+        """
+        from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+
         self._resumed = True
-        return super().resume_execution(next_method, next_kwargs, context)
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
+            job = self._job_of_this_try(context)
+            if job is None:
+                raise
+            failure = self._deferral_failure(error, job)
+        raise self._failed(context, failure)
+
+    def _job_of_this_try(self, context: Context) -> OSSJob | None:
+        """Return the job that the task state store knows, ``None`` where there is none or no store."""
+        from airflow_provider_oss_async.operators.job_store import JobStateStore
+
+        return JobStateStore(context, "", enabled=self.durable).job()
+
+    @staticmethod
+    def _deferral_failure(error: Exception, job: OSSJob) -> OSSAsyncError:
+        """Return the error for a wait that ended without an event of the trigger."""
+        from airflow_provider_oss_async.clients.errors import redact
+        from airflow_provider_oss_async.jobs.job_errors import with_job
+
+        advice = "Check that a triggerer runs, with the same release of this package as the workers."
+        reason = f"Airflow ended the wait in the triggerer without a result: {redact(str(error))}"
+        return with_job(OSSAsyncError(error_text(reason, advice), advice=advice), job)
 
     @property
     def console_link(self) -> str | None:
@@ -365,7 +394,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         return failed(context, error, submits=True)
 
     def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        from airflow_provider_oss_async.hooks.metrics import observe_seconds
+        from airflow_provider_oss_async.hooks.metrics import observe_wait
         from airflow_provider_oss_async.jobs.job import OSSJob
 
         outputs = result["outputs"]
@@ -376,8 +405,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             self.log.info("Succeeded with outputs %s; job %s", written, result["task_id"])
             if not outputs and result["target"]:
                 self.log.warning("No object like %s was found after the job", result["target"])
-            if job.submitted is not None:
-                observe_seconds("wait_seconds", max(0.0, time.time() - job.submitted))
+            observe_wait(job)
         context["ti"].xcom_push(key="outputs", value=outputs)
         for outlet in self.outlets:
             if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_oss_async.jobs.job import OSSJob
     from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,18 @@ class JobStateStore:
             )
             return None
         return found
+
+    def job(self) -> OSSJob | None:
+        """Return the job of this run of tries, whatever its request; ``None`` if none is known."""
+        found = self._store.get(KEY) if self._store is not None else None
+        same = isinstance(found, dict) and all(
+            found.get(name) == self._identity[name] for name in ("version", "max_tries")
+        )
+        if not same or "wait_specification" not in found:
+            return None
+        from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+
+        return WaitSpecification.from_dict(found["wait_specification"]).job
 
     def write_intent(self, baseline: dict[str, Any] | None) -> None:
         """Remember that a request is about to be sent.

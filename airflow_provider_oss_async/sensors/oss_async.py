@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -127,7 +127,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             self.log.warning("Polling again later: %s", error)
             return PokeReturnValue(is_done=False)
         if result is not None:
-            context["ti"].xcom_push(key="outputs", value=result["outputs"])
+            self._push(context, result)
         return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def execute(self, context: Context) -> Any:
@@ -152,12 +152,12 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
                 late = self._failed(context, timeout_error(self._job))
                 raise type(error)(str(late)) from None
         try:
-            first = self.poke(context)
-        except AirflowFailException:
-            raise
+            first = self._poke(context)
         except OSSServiceError as error:
             self.log.info("The first poll brought no answer: %s", error)
             first = PokeReturnValue(is_done=False)
+        except OSSAsyncError as error:
+            raise self._failed(context, error) from None
         if first:
             return first.xcom_value
         self.defer(
@@ -183,8 +183,16 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             raise AirflowSensorTimeout(str(self._failed(context, error))) from None
         except OSSAsyncError as error:
             raise self._failed(context, error) from None
-        context["ti"].xcom_push(key="outputs", value=result["outputs"])
+        self._push(context, result)
         return result
+
+    def _push(self, context: Context, result: dict[str, Any]) -> None:
+        """Push what comes of a job beside its result, and record how long it took."""
+        from airflow_provider_oss_async.hooks.metrics import observe_wait
+        from airflow_provider_oss_async.jobs.job import OSSJob
+
+        context["ti"].xcom_push(key="outputs", value=result["outputs"])
+        observe_wait(OSSJob.from_dict(result))
 
     def _failed(self, context: Context, error: OSSAsyncError) -> OSSAsyncError:
         from airflow_provider_oss_async.operators.final_errors import failed

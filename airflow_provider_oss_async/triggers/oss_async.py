@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_oss_async.clients.errors import refuses_credentials
+from airflow_provider_oss_async.clients.errors import redact, refuses_credentials
 from airflow_provider_oss_async.clients.retry import warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -159,10 +159,16 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         except Exception as error:
             # Airflow would fail the task with a text that names neither the job nor the reason.
             self.log.exception("Waiting failed")
-            failure = OSSAsyncError(f"Waiting for the job failed: {type(error).__name__}: {error}")
+            failure = OSSAsyncError(
+                f"Waiting for the job failed: {type(error).__name__}: {redact(str(error))}"
+            )
             outcome = failure if spec is None else with_job(failure, spec.job)
         event = TriggerEvent(event_of(outcome))  # type: ignore[no-untyped-call]
         if self.end_from_trigger and isinstance(outcome, dict) and await self._push(outcome):
+            from airflow_provider_oss_async.hooks.metrics import observe_wait
+
+            if spec is not None:
+                observe_wait(spec.job)
             success = TaskSuccessEvent()
             # Where the triggerer is not Airflow's own, as in dag.test(), a worker goes on with the payload.
             success.payload = event.payload

@@ -130,7 +130,7 @@ def test_account_of_smq() -> None:
         ("oss-cn-beijing", "cn-beijing", None),
         ("cn-beijing-internal", "cn-beijing", "internal"),
         ("oss-cn-beijing-internal", "cn-beijing", "internal"),
-        ("vpc100-oss-cn-beijing", "cn-beijing", None),
+        ("vpc100-oss-cn-beijing", "cn-beijing", "internal"),
         ("oss-cn-beijing.aliyuncs.com", "cn-beijing", "public"),
         ("oss-cn-beijing-internal.aliyuncs.com", "cn-beijing", "internal"),
         ("https://oss-cn-beijing.aliyuncs.com/", "cn-beijing", "public"),

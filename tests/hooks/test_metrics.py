@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider_oss_async.exceptions import OSSJobFailedError
 from airflow_provider_oss_async.hooks.metrics import METRICS, count, observe_seconds
+from airflow_provider_oss_async.jobs.job import OSSJob
+from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
+from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
+from tests.support.supervisor import TASK_INSTANCE, Supervisor
 from tests.support.tasks import deferred, new_context, resume_deferred, run_to_end
 
 if TYPE_CHECKING:
@@ -121,3 +129,33 @@ def test_the_triggerer_counts_its_requests(statsd: StatsD, stand: Stand) -> None
     statsd.received()
     resume_deferred(task_deferred)
     assert statsd.received()["imm_requests"] >= 1
+
+
+@pytest.mark.usefixtures("quick", "connect")
+@pytest.mark.parametrize("end_from_trigger", [False, True])
+def test_waiting_counts_the_same_wherever_it_ends(
+    statsd: StatsD, stand: Stand, monkeypatch: pytest.MonkeyPatch, end_from_trigger: bool
+) -> None:
+    Supervisor().install(monkeypatch)
+    job = video(wait_for_completion=False).execute(new_context())
+    spec = WaitSpecification(OSSJob.from_dict(job), "imm", time.time() + 10, max_poll_interval=0.2)
+    trigger = OSSAsyncTaskTrigger(wait_specification=spec.to_dict(), end_from_trigger=end_from_trigger)
+    trigger.task_instance = TASK_INSTANCE
+    statsd.received()
+
+    async def events() -> list[Any]:
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    assert isinstance(event, TaskSuccessEvent) is end_from_trigger
+    if not end_from_trigger:
+        video().execute_complete(new_context(), event.payload)
+    assert 0 < statsd.received()["wait_seconds"] < 30
+
+
+@pytest.mark.usefixtures("quick", "connect")
+def test_a_sensor_counts_its_wait(statsd: StatsD, stand: Stand) -> None:
+    job = video(wait_for_completion=False).execute(new_context())
+    statsd.received()
+    OSSAsyncTaskSensor(task_id="wait", job=job, poke_interval=0.1).execute(new_context())
+    assert 0 < statsd.received()["wait_seconds"] < 30

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 from airflow.sdk import DAG, Asset
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferralTimeout
 
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -299,6 +299,31 @@ def test_the_execution_timeout_bounds_the_wait(stand: Any, new_try: Any) -> None
 def test_an_event_that_says_nothing(new_try: Any) -> None:
     with pytest.raises(OSSAsyncError, match="without a result that can be read"):
         video().execute_complete(new_try(), None)
+
+
+@pytest.mark.parametrize("reason", ["Trigger timeout", "Trigger failure"])
+def test_a_wait_that_airflow_has_ended_names_the_job(stand: Any, new_try: Any, reason: str) -> None:
+    stand.service.add_fault("job_delay", seconds=5, times=0)
+    context = new_try()
+    deferred(video(deferrable=True), context)
+    job = context["task_state_store"][KEY]["wait_specification"]["job"]
+    task = video(deferrable=True)
+    with pytest.raises(
+        OSSAsyncError, match="Airflow ended the wait .* Check that a triggerer runs"
+    ) as caught:
+        task.resume_execution("__fail__", {"error": reason}, context)
+    assert caught.value.job == context["ti"].xcoms["job"] == job
+    assert job["task_id"] in str(caught.value)
+    assert [dataset.name for dataset in task.get_openlineage_facets_on_failure(None).inputs] == ["in.mov"]
+    # The job goes on, and a retry reconnects to it.
+    assert deferred(video(deferrable=True), new_try(context)).trigger.wait_specification["job"] == job
+
+
+def test_without_a_known_job_it_is_airflows_own_error(new_try: Any) -> None:
+    with pytest.raises(TaskDeferralTimeout):
+        video(durable=False).resume_execution("__fail__", {"error": "Trigger timeout"}, new_try())
+    with pytest.raises(TaskDeferralTimeout):
+        video().resume_execution("__fail__", {"error": "Trigger timeout"}, new_try())
 
 
 # Trouble

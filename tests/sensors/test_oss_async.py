@@ -218,6 +218,14 @@ def test_a_missing_right_is_named(stand: Any, new_try: Any) -> None:
     assert caught.value.job["task_id"] == job["task_id"] == context["ti"].xcoms["job"]["task_id"]
 
 
+def test_a_first_poll_that_is_refused_is_no_failure(stand: Any, new_try: Any) -> None:
+    job = submit()
+    stand.service.add_fault("refuse", match="IMM:GetTask", status=403, code="NoPermission", times=1)
+    context = new_try()
+    deferred(sensor(job, deferrable=True), context)
+    assert context["ti"].xcoms == {}
+
+
 @pytest.mark.parametrize(
     ("job", "fields", "parts"),
     [

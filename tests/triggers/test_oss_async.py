@@ -214,6 +214,16 @@ async def test_a_defect_ends_in_an_event_that_names_the_job() -> None:
     assert "Waiting for the job failed" in str(error_of(await event_of(broken)))
 
 
+async def test_a_defect_shows_no_password() -> None:
+    job = OSSJob("T-7", "MediaConvert", "oss://media/a", process="video/convert", imm_project="local-project")
+    # A text that no layer below has taken for an error of a service.
+    broken = OSSAsyncTaskTrigger(wait_specification=trigger(job).wait_specification)
+    broken.wait_specification["deadline"] = "http://user:secret-password@proxy"
+    text = str(error_of(await event_of(broken)))
+    assert "Waiting for the job failed" in text
+    assert "secret-password" not in text
+
+
 async def test_a_secret_that_is_changed_while_waiting_is_found(
     stand: Stand, connect: Callable[..., None]
 ) -> None:

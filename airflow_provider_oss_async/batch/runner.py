@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from airflow_provider_oss_async.batch.specification import BatchSpecification
-    from airflow_provider_oss_async.jobs.poller import Following
+    from airflow_provider_oss_async.jobs.poller import PollSubscription
     from airflow_provider_oss_async.jobs.services import Services
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class BatchRunner:
         #: Objects that a task is working on.
         self._active: dict[int, asyncio.Task[None]] = {}
         #: Objects whose jobs are waited for.
-        self._followed: dict[int, tuple[Following, float]] = {}
+        self._followed: dict[int, tuple[PollSubscription, float]] = {}
         #: How jobs have ended, as far as that is not settled yet.
         self._ended_jobs: deque[tuple[int, JobStatus | OSSAsyncError]] = deque()
         self._doubtful: list[tuple[int, asyncio.Future[None]]] = []
@@ -670,7 +670,7 @@ class BatchRunner:
             return
         kind = diagnose("job", status.code, status.detail).kind
         if kind == "queue_timeout":
-            # The project works off less than was believed.
+            # The project processes fewer jobs than was estimated.
             self._squeeze = max(0.25, self._squeeze * 0.9)
         if kind in PASSING_KINDS and row.attempt - row.budget < self._spec.attempts:
             self._end(index, "a", code=status.code, message=status.detail, finished=finished)

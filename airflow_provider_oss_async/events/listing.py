@@ -126,7 +126,7 @@ class Listing:
                     time=datetime.fromtimestamp(item.modified, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
                 )
         self._until = until
-        # Whoever is older is not listed again.
+        # Older objects are not listed again.
         oldest = until - self._overlap
         self._known = {name: moment for name, moment in self._known.items() if moment >= oldest}
 

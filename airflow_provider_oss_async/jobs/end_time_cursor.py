@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 #: Pages of 100 tasks that one read takes at most; the next read goes on behind them.
 MAX_PAGES = 200
 #: Pages without a new task, after which the service is taken to repeat itself.
-MAX_BARREN_PAGES = 2
+MAX_PAGES_WITHOUT_NEW = 2
 #: New tasks in a read, at least, for their order to tell something of the service.
 ENOUGH_TASKS = 20
 #: By how much the overlap is divided by a read in order, and by how much it exceeds the disorder seen.
-OVERLAP_SHRINKS, OVERLAP_MARGIN = 4.0, 4.0
+OVERLAP_SHRINKS, OVERLAP_MARGIN = 16.0, 4.0
 #: Seconds by which clocks of OSS (submission), IMM (end) and this machine may differ.
 CLOCK_SKEW = 5.0
 
@@ -126,7 +126,7 @@ class EndTimeCursor:
         token: str | None = None
         tokens: set[str] = set()
         ids: set[str] = set()
-        barren = new = 0
+        without_new = new = 0
         disorder = 0.0
         for _ in range(MAX_PAGES):
             tasks, token = await self._list_page(start, token)
@@ -146,8 +146,8 @@ class EndTimeCursor:
                 break
             fresh = {info.task_id for info in tasks} - ids
             ids |= fresh
-            barren = 0 if fresh else barren + 1
-            if token in tokens or barren > MAX_BARREN_PAGES:
+            without_new = 0 if fresh else without_new + 1
+            if token in tokens or without_new > MAX_PAGES_WITHOUT_NEW:
                 raise OSSServiceError(
                     "IMM ListTasks repeats its pages when it lists tasks by their end",
                     service="IMM",

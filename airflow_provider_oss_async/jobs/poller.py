@@ -176,7 +176,7 @@ class JobPoller:
         max_interval: float = 30.0,
         min_interval: float | None = None,
         first_poll: float = 0.0,
-    ) -> Following:
+    ) -> PollSubscription:
         """Have a function called when a job has ended: waiting without an asyncio task for each job.
 
         :param ended: called once, on the event loop but in no particular context: with a final status, or
@@ -186,14 +186,14 @@ class JobPoller:
         :param min_interval: seconds between the first two polls; default the configured one.
         :param first_poll: seconds before the first poll; default none.
         """
-        following = Following(self, job, deadline, ended)
+        following = PollSubscription(self, job, deadline, ended)
         following.group = self._join(job, following, min_interval, max_interval, first_poll)
         return following
 
     def _join(
         self,
         job: OSSJob,
-        waiter: _Waiter | Following,
+        waiter: _Waiter | PollSubscription,
         min_interval: float | None,
         max_interval: float,
         first_poll: float = 0.0,
@@ -207,7 +207,7 @@ class JobPoller:
         group.join(job, waiter, _backoff(min(first, max_interval), max_interval), first_poll)
         return group
 
-    def _leave(self, group: _PollGroup, job: OSSJob, waiter: _Waiter | Following) -> None:
+    def _leave(self, group: _PollGroup, job: OSSJob, waiter: _Waiter | PollSubscription) -> None:
         group.leave(job, waiter)
         if group.empty and self._groups.get(group.key) is group:
             del self._groups[group.key]
@@ -281,8 +281,8 @@ class _Waiter:
             self.future.set_result(_PROGRESS)
 
 
-class Following:
-    """One job that is followed: what :meth:`JobPoller.follow` returns."""
+class PollSubscription:
+    """One job whose end is reported to a function: what :meth:`JobPoller.follow` returns."""
 
     __slots__ = ("_ended", "_last_poll", "_poller", "deadline", "group", "job")
 
@@ -365,7 +365,7 @@ class _Entry:
         self.due = now + first_poll
         self.interval = 0.0
         #: A single waiter needs no list of its own, which collections of garbage would visit.
-        self.waiting: tuple[_Waiter | Following, ...] = ()
+        self.waiting: tuple[_Waiter | PollSubscription, ...] = ()
         #: Polled before all others: not polled yet, or a message has come.
         self.urgent = True
         #: A batch poll has not found it, so it is polled by itself.
@@ -379,7 +379,7 @@ class _Entry:
         self.missed_since = 0.0
         self.misses = 0
         self.refusals = 0
-        #: Whoever waits has been told, and leaves.
+        #: Its waiters have been notified and are about to leave.
         self.ended = False
 
     def near(self, now: float) -> bool:
@@ -449,13 +449,13 @@ class _PollGroup:
         return not self._entries
 
     def join(
-        self, job: OSSJob, waiter: _Waiter | Following, backoff: Backoff, first_poll: float = 0.0
+        self, job: OSSJob, waiter: _Waiter | PollSubscription, backoff: Backoff, first_poll: float = 0.0
     ) -> None:
         entry = self._entries.get(job.task_id)
         if entry is None:
             entry = self._entries[job.task_id] = _Entry(job, backoff, first_poll)
         if entry.ended:
-            # The one who was told has not left yet; the new one is told at the next round.
+            # The notified waiter has not left yet; the new one is notified at the next poll.
             entry.ended = entry.covered = False
             entry.due = min(entry.due, time.monotonic() + first_poll)
         entry.waiting = (*entry.waiting, waiter)
@@ -471,7 +471,7 @@ class _PollGroup:
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="oss-async-poller")
 
-    def leave(self, job: OSSJob, waiter: _Waiter | Following) -> None:
+    def leave(self, job: OSSJob, waiter: _Waiter | PollSubscription) -> None:
         entry = self._entries.get(job.task_id)
         if entry is None or waiter not in entry.waiting:
             return
@@ -502,7 +502,7 @@ class _PollGroup:
             for waiter in entry.waiting:
                 if waiter.deadline <= now:
                     waiter.end(_Moment.DEADLINE)
-                    # Once is enough: whoever waits leaves after one more poll.
+                    # Once is enough: the waiter leaves after one more poll.
                     waiter.deadline = math.inf
                 else:
                     following = min(following, waiter.deadline)
@@ -525,7 +525,7 @@ class _PollGroup:
                 self._woken.clear()
                 now = time.monotonic()
                 due = [entry for entry in self._entries.values() if entry.due <= now]
-                self._tell_progress(now)
+                self._log_progress(now)
                 if not due:
                     soonest = min(min(entry.due for entry in self._entries.values()), self._next_progress)
                     with contextlib.suppress(TimeoutError):
@@ -533,7 +533,7 @@ class _PollGroup:
                     continue
                 if len(self._entries) >= BATCH_FROM and now >= self._cursor_from:
                     await self._poll_ended(due)
-                elif batch := self._worth_a_batch(due, now):
+                elif batch := self._select_for_batch(due, now):
                     await self._poll_batch(batch)
                 else:
                     # A few at a time, so that a new job does not wait until thousands have been polled.
@@ -639,7 +639,7 @@ class _PollGroup:
             )
             self._cursor_from = time.monotonic() + self._cursor_timing.distrust
 
-    def _tell_progress(self, now: float) -> None:
+    def _log_progress(self, now: float) -> None:
         """Have long waits logged, a number of them at a time."""
         if now < self._next_progress:
             return
@@ -653,7 +653,7 @@ class _PollGroup:
                     soonest = min(soonest, waiter.log_at)
         self._next_progress = max(soonest, now + self._progress_interval * PROGRESS_STEP)
 
-    def _worth_a_batch(self, due: list[_Entry], now: float) -> list[_Entry]:
+    def _select_for_batch(self, due: list[_Entry], now: float) -> list[_Entry]:
         """Return the jobs for a batch poll; none where polling one by one takes fewer requests."""
         if now < self._list_from or all(entry.unlisted for entry in due):
             return []

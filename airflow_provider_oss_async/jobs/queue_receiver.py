@@ -81,7 +81,7 @@ class ReceivedMessage:
 
 
 class MessageConsumer(Protocol):
-    """Somebody who wants messages of a queue."""
+    """A consumer of messages of a queue."""
 
     @property
     def client(self) -> SMQClient:
@@ -92,10 +92,10 @@ class MessageConsumer(Protocol):
         """Whether it can take no more for the moment."""
 
     def take(self, message: ReceivedMessage) -> Verdict:
-        """Look at a message and say what becomes of it. Must not block."""
+        """Read a message and decide what becomes of it. Must not block."""
 
     def refused(self, error: Exception) -> None:
-        """Be told that a reception with its client has failed."""
+        """Handle the failure of a reception with its client."""
 
 
 class QueueReceiver:

@@ -1,8 +1,8 @@
 """Document conversion: everything becomes PDF first, then pages, images or text.
 
 PDF is read by PDFium. Office formats are read by LibreOffice where it is installed; without it docx, xlsx,
-pptx and their kin, rtf, csv, html and plain text are laid out by :mod:`.office`: all of the text, tables and
-pictures, in a plain layout. The old binary formats then fail. Worksheets are always laid out by
+pptx and their variants, rtf, csv, html and plain text are laid out by :mod:`.office`: all of the text, tables
+and pictures, in a plain layout. The old binary formats then fail. Worksheets are always laid out by
 :mod:`.office`, because the pages of a workbook must be told apart by sheet.
 """
 

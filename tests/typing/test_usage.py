@@ -18,13 +18,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from airflow_provider_oss_async.batch.sources import Inventory, ListFile, ObjectListing
+from airflow_provider_oss_async.operators.batch import OSSAsyncProcessBatchOperator
+from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS, Specification
+from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
 from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
+from airflow_provider_oss_async.triggers.oss_batch import OSSAsyncBatchTrigger
+from airflow_provider_oss_async.triggers.oss_event import OSSEventTrigger
 from tests import generate
 from tests.support.specifications import required
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_oss_async.process.field import Field
 
@@ -35,7 +41,9 @@ from typing import Any
 
 from airflow.sdk import DAG, XComArg, task
 
+from airflow_provider_oss_async.batch.sources import *
 from airflow_provider_oss_async.operators.audio import *
+from airflow_provider_oss_async.operators.batch import *
 from airflow_provider_oss_async.operators.document import *
 from airflow_provider_oss_async.operators.image import *
 from airflow_provider_oss_async.operators.process import *
@@ -43,6 +51,8 @@ from airflow_provider_oss_async.operators.video import *
 from airflow_provider_oss_async.process import *
 from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
 from airflow_provider_oss_async.triggers.oss_async import OSSAsyncTaskTrigger
+from airflow_provider_oss_async.triggers.oss_batch import OSSAsyncBatchTrigger
+from airflow_provider_oss_async.triggers.oss_event import OSSEventTrigger
 
 @task
 def upstream() -> dict[str, Any]:
@@ -80,6 +90,14 @@ OSSAsyncTaskSensor(task_id="t", job=op.output, poke_interval=2, timeout=60, mode
 OSSAsyncTaskSensor(task_id="t", job=up, deferrable=True, soft_fail=True, retries=1)
 OSSAsyncTaskSensor(task_id="t", job="{{ x }}", imm_task_type="MediaConvert", oss_conn_id=up)
 OSSAsyncTaskSensor(task_id="t", job={"task_id": "x"}, completion="smq")
+OSSAsyncProcessBatchOperator(task_id="t", process="video/convert,f_mp4", sources=["a", {"source": "b"}], target="b/{barename}.mp4")
+OSSAsyncProcessBatchOperator(task_id="t", process=VideoConvert(container="mp4"), sources=up, max_failed=0.01, dry_run=True)
+OSSAsyncProcessBatchOperator(task_id="t", process=Style("s"), sources=ObjectListing("in/", pattern="*.mov"), timeout=timedelta(1))
+OSSAsyncProcessBatchOperator(task_id="t", process=up, sources=ListFile("l.jsonl"), max_objects="{{ params.most }}", retries=1)
+OSSAsyncProcessBatchOperator.partial(task_id="t", process="p", target="b").expand(sources=[["a"], ["b"]])
+ObjectListing("in/", modified_since="{{ data_interval_start }}", min_size=1, storage_classes=["Standard"], limit="5")
+Inventory("inventory/manifest.json", prefix="in/", modified_since=datetime(2026, 1, 1))
+OSSEventTrigger(prefix="oss://media/in/", suffix=".mov", exclude=("in/old/",), kinds=("object", "job"), queue="q", list_every=600)
 Style("s", task_type="MediaConvert")
 AudioConvert(container="mp3", extra_params={"a": 1}, allow_ignored=True)
 AudioConcat(container="mp3", after=["a", {"object": "b", "duration": 1.5}])
@@ -104,12 +122,34 @@ OSSAsyncTaskSensor(task_id="t")
 OSSAsyncTaskSensor(task_id="t", job=5)
 OSSAsyncTaskSensor(task_id="t", job="x", poke_intervall=2)
 OSSAsyncTaskSensor(task_id="t", job="x", deferrable="no")
+OSSAsyncProcessBatchOperator(task_id="t", process=5, sources=["a"])
+OSSAsyncProcessBatchOperator(task_id="t", process="p", sources=5)
+OSSAsyncProcessBatchOperator(process="p", sources=["a"])
+OSSAsyncProcessBatchOperator(task_id="t", process="p", sources=["a"], retriess=1)
+OSSAsyncProcessBatchOperator(task_id="t", process="p", sources=["a"], deferrable="yes")
+OSSEventTrigger("q")
+OSSEventTrigger(queue=5)
+OSSEventTrigger(collect_for="5")
 Style()
 Style("s", type="MediaConvert")
 AudioConvert(container="mp3", extra_params=[])
 AudioConcat(container="mp3", after=[{"objekt": "b"}])
 VideoConvert("mp4")
 """
+
+
+#: What is not made from a specification, with the arguments that it needs.
+WRITTEN_BY_HAND: dict[Callable[..., Any], dict[str, str]] = {
+    OSSAsyncProcessOperator: {"task_id": "'t'", "source": "'a'", "process": "'p'"},
+    OSSAsyncProcessBatchOperator: {"task_id": "'t'", "process": "'p'", "sources": "['a']"},
+    OSSAsyncTaskSensor: {"task_id": "'t'", "job": "'x'"},
+    ObjectListing: {"prefix": "'in/'"},
+    ListFile: {"uri": "'l.txt'"},
+    Inventory: {"uri": "'manifest.json'"},
+    OSSAsyncTaskTrigger: {"wait_specification": "{}"},
+    OSSAsyncBatchTrigger: {"batch_specification": "{}"},
+    OSSEventTrigger: {},
+}
 
 
 class Line(NamedTuple):
@@ -160,7 +200,8 @@ def lines() -> Iterator[Line]:
         yield from calls(operator.__name__, operator.specification, {"task_id": "'t'", "source": "'a'"})
     for specification in SPECIFICATIONS.values():
         yield from calls(specification.__name__, specification, {})
-    yield from trigger_calls()
+    for item, arguments in WRITTEN_BY_HAND.items():
+        yield from calls_of_signature(item, arguments)
 
 
 def calls(name: str, specification: type[Specification], common: dict[str, str]) -> Iterator[Line]:
@@ -180,15 +221,21 @@ def calls(name: str, specification: type[Specification], common: dict[str, str])
         yield call(complete | {f"{field.name}_": right_values(field, templated)[0]}, True)
 
 
-def trigger_calls() -> Iterator[Line]:
-    parameters = list(inspect.signature(OSSAsyncTaskTrigger).parameters.values())
-    required = {p.name: "{}" for p in parameters if p.default is inspect.Parameter.empty}
-    arguments = ", ".join(f"{name}={value}" for name, value in required.items())
-    yield Line(f"OSSAsyncTaskTrigger({arguments})", False)
-    yield Line(f"OSSAsyncTaskTrigger({arguments}, oss_conn_id='c', region=None)", False)
-    yield Line("OSSAsyncTaskTrigger()", True)
-    yield Line(f"OSSAsyncTaskTrigger({arguments}, oss_connection='c')", True)
-    yield Line(f"OSSAsyncTaskTrigger({arguments}, oss_conn_id=5)", True)
+def calls_of_signature(item: Callable[..., Any], complete: dict[str, str]) -> Iterator[Line]:
+    def call(arguments: dict[str, str], wrong: bool) -> Line:
+        return Line(f"{item.__name__}({', '.join(f'{k}={v}' for k, v in arguments.items())})", wrong)
+
+    yield call(complete, False)
+    for missing in complete:
+        yield call({key: value for key, value in complete.items() if key != missing}, True)
+    for parameter in inspect.signature(item).parameters.values():
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            if isinstance(parameter.default, str | int | float | None):
+                yield call(
+                    complete | {parameter.name: complete.get(parameter.name, repr(parameter.default))}, False
+                )
+            yield call(complete | {parameter.name: "object()"}, True)
+            yield call(complete | {f"{parameter.name}_": "None"}, True)
 
 
 def run(*command: str) -> str:

@@ -11,6 +11,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from airflow.sdk import DAG, Connection
 
 import airflow_provider_oss_async
@@ -36,13 +37,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
-
-README_FILE = generate.PACKAGE.parent / "README.md"
-README = README_FILE.read_text("utf-8")
-PROSE = re.sub(r"(?ms)^```.*?^```", "", README)
-CODE = re.findall(r"`([^`\n]+)`", re.sub(r"(?s)<!-- generated:service-errors -->.*?<!-- end -->", "", PROSE))
 PACKAGE = generate.PACKAGE
+README_FILE = generate.PACKAGE.parent / "README.md"
+ROOT = README_FILE.parent
+README = README_FILE.read_text("utf-8")
+
+
+def prose(path: Path) -> str:
+    """Return a Markdown file without its code."""
+    return re.sub(r"(?ms)^```.*?^```", "", path.read_text("utf-8"))
+
+
+def markdown_files() -> list[Path]:
+    folders = (ROOT, ROOT / ".github", ROOT / "example_dags", ROOT / "tests", *PACKAGE.iterdir())
+    return sorted(path for folder in folders for path in folder.glob("*.md"))
+
+
+PROSE = prose(README_FILE)
+CODE = re.findall(r"`([^`\n]+)`", re.sub(r"(?s)<!-- generated:service-errors -->.*?<!-- end -->", "", PROSE))
 #: Names in backticks that are Airflow's, the service's or of other tools.
 FOREIGN = {
     "default_deferrable",
@@ -150,16 +162,22 @@ def texts() -> str:
     return "\0".join(literals)
 
 
-def test_links_lead_somewhere() -> None:
-    headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", README))
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    links = re.findall(r"\]\(([^)\s]+)\)", PROSE)
-    assert links
-    for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif "://" not in link:
-            assert (README_FILE.parent / link).exists(), link
+def anchors(text: str) -> set[str]:
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"(?m)^#+ (.+)$", text)
+    }
+
+
+@pytest.mark.parametrize("path", markdown_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = prose(path)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        if "://" not in link:
+            target = path.parent / name if name else path
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(prose(target)), link
 
 
 def test_contents_name_every_section() -> None:

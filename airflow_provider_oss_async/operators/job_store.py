@@ -70,10 +70,9 @@ class JobStateStore:
     def job(self) -> OSSJob | None:
         """Return the job of this run of tries, whatever its request; ``None`` if none is known."""
         found = self._store.get(KEY) if self._store is not None else None
-        same = isinstance(found, dict) and all(
-            found.get(name) == self._identity[name] for name in ("version", "max_tries")
-        )
-        if not same or "wait_specification" not in found:
+        if not isinstance(found, dict) or "wait_specification" not in found:
+            return None
+        if any(found.get(name) != self._identity[name] for name in ("version", "max_tries")):
             return None
         from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 

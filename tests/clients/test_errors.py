@@ -86,6 +86,8 @@ CASES = [
     ("OSS", "Imm Client", "Throttling.User, too many requests", 400, "throttled", "max_requests_per_second"),
     ("OSS", "QpsLimitExceeded", "", 503, "throttled", "max_submits_per_second"),
     ("OSS", "BucketNameInvalidError", "Bucket name is invalid, got A_B.", None, "argument", "Correct the name"),
+    ("OSS", "AccessDenied", "Access denied for requester pay bucket", 403, "rights", "your own bucket"),
+    ("OSS", "AccessDenied", "Invalid signing region in Authorization header.", 403, "endpoint", "another region"),
     ("OSS", "InternalError", "We encountered an internal error.", 500, "outage", "Try again later"),
     ("OSS", "", "", 503, "outage", ""),
     ("OSS", "", "", 403, "rights", "Grant oss:GetObject"),

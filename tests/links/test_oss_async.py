@@ -9,7 +9,7 @@ from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.links.oss_async import OSSAsyncTaskLink
 from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from tests.support.supervisor import Supervisor
-from tests.support.tasks import TaskInstance
+from tests.support.tasks import TaskInstance, new_context
 
 JOB = OSSJob("T", "MediaConvert", "oss://media/a/b.mov", region="ap-southeast-1")
 ADDRESS = "https://oss.console.aliyun.com/bucket/oss-ap-southeast-1/media/overview"
@@ -59,5 +59,5 @@ def test_after_a_deferral_that_ended_without_an_event_the_link_is_kept(
     supervisor.stored[OSSAsyncTaskLink.xcom_key] = ADDRESS
     task = video()
     with pytest.raises(Exception, match="Trigger"):
-        task.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+        task.resume_execution("__fail__", {"error": "Trigger timeout"}, new_context())
     assert OSSAsyncTaskLink().get_link(task, ti_key=TI_KEY) == ADDRESS

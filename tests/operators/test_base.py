@@ -309,7 +309,7 @@ def test_a_wait_that_airflow_has_ended_names_the_job(stand: Any, new_try: Any, r
     job = context["task_state_store"][KEY]["wait_specification"]["job"]
     task = video(deferrable=True)
     with pytest.raises(
-        OSSAsyncError, match="Airflow ended the wait .* Check that a triggerer runs"
+        OSSAsyncError, match=r"Airflow ended the wait .* Check that a triggerer runs"
     ) as caught:
         task.resume_execution("__fail__", {"error": reason}, context)
     assert caught.value.job == context["ti"].xcoms["job"] == job

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -273,6 +276,34 @@ def test_adapters_are_built_on_first_use() -> None:
         "print(before, len(built))"
     )
     assert run(code) == "0 1"
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = {
+        name: {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", item)[0]).lower() for item in items}
+        for name, items in {"": project["dependencies"], **extras}.items()
+    }
+    distributions = importlib.metadata.packages_distributions()
+    missing = set()
+    for path in FILES:
+        # The plugin is for those who have pytest.
+        own = {PACKAGE, *sys.stdlib_module_names, *({"pytest"} if path.name == "pytest_plugin.py" else ())}
+        allowed = {"apache-airflow", *declared[""], *declared["credentials"]}
+        if path.relative_to(ROOT).parts[1] == "local":
+            allowed |= declared["local"]
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [item.name for item in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [str(node.module)]
+            for name in {name.partition(".")[0] for name in names} - own - {"airflow"}:
+                found = {re.sub(r"[-_.]+", "-", item).lower() for item in distributions.get(name, ())}
+                if not found & allowed:
+                    missing.add(
+                        f"{path.relative_to(ROOT)} imports {name}, which pyproject.toml does not declare"
+                    )
+    assert not missing
 
 
 MODULES = [str(path.relative_to(ROOT / PACKAGE)) for path in FILES if path.name != "__init__.py"]

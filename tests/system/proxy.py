@@ -116,10 +116,16 @@ class Proxy:
             return True
         return False
 
+    def workers(self) -> list[tuple[psutil.Process, ...]]:
+        """Supervisor and process of all tasks that are in a worker now, also of those without a key."""
+        return [found for process in list(self._processes.values()) if (found := self._supervised(process))]
+
     def _worker(self, key: str) -> tuple[psutil.Process, ...]:
         """Return supervisor and process of a task, nothing if it has none below the scheduler."""
-        with suppress(psutil.NoSuchProcess, KeyError):
-            process = self._workers[key]
+        return self._supervised(self._workers[key]) if key in self._workers else ()
+
+    def _supervised(self, process: psutil.Process) -> tuple[psutil.Process, ...]:
+        with suppress(psutil.NoSuchProcess):
             supervisor = process.parent()
             if supervisor is not None and self._scheduler() in [p.pid for p in supervisor.parents()]:
                 return supervisor, process

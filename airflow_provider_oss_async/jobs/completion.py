@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus
 from airflow_provider_oss_async.jobs.job_errors import timeout_error
-from airflow_provider_oss_async.jobs.poller import MAX_REFUSALS
+from airflow_provider_oss_async.jobs.poller import MAX_REFUSALS, PROGRESS_INTERVAL
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import check_outputs, outputs_of
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.jobs.submission import JobRequest
     from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +199,20 @@ class SMQStrategy(IMMStrategy):
 
 
 class ObjectStrategy(CompletionStrategy):
-    """Waits for the target object."""
+    """Waits for the target object.
+
+    :param progress_interval: seconds between two lines of the log that the target is not there yet; default
+        300.
+    """
 
     name = "object"
     summary = "the target object appears; for accounts without rights on IMM. A failed job is not noticed"
     needs_project = False
     learns_of_failure = False
     for_sensor = False
+
+    def __init__(self, progress_interval: float = PROGRESS_INTERVAL) -> None:
+        self._progress_interval = progress_interval
 
     def check(self, circumstances: Circumstances, *, request: JobRequest | None = None) -> Iterator[str]:
         """Yield that the job has no single output whose name can be told beforehand."""
@@ -246,6 +257,7 @@ class ObjectStrategy(CompletionStrategy):
     async def wait(self, services: Services, spec: WaitSpecification) -> JobStatus:
         """Poll the target at growing intervals."""
         refusals = 0
+        log_at = time.monotonic() + self._progress_interval
         longest = spec.max_poll_interval or self.max_poll_interval
         backoff = Backoff(min(services.timing.min_poll_interval, longest), longest)
         async for _ in backoff_attempts(spec.deadline, backoff):
@@ -254,12 +266,20 @@ class ObjectStrategy(CompletionStrategy):
                 refusals = 0
                 if status.final:
                     return status
-            except (OSSThrottledError, OSSUnavailableError):
-                pass
+            except (OSSThrottledError, OSSUnavailableError) as error:
+                warn_rate_limited("The target is polled again later: %s", error)
             except (OSSServiceError, OSSConnectionError):
                 refusals += 1
                 if refusals >= MAX_REFUSALS:
                     raise
+            if time.monotonic() >= log_at:
+                log_at = time.monotonic() + self._progress_interval
+                left = max(0.0, spec.deadline - time.time())
+                log.info(
+                    "The target is not written yet, %.0f minutes before the deadline: job %s",
+                    left / 60,
+                    spec.job.task_id,
+                )
         raise timeout_error(spec.job)
 
 

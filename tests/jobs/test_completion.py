@@ -17,6 +17,7 @@ from airflow_provider_oss_async.jobs.completion import (
     Circumstances,
     CompletionStrategy,
     IMMStrategy,
+    ObjectStrategy,
     strategy_of,
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus, OSSJob
@@ -267,6 +268,16 @@ class TestObject:
     async def test_an_object_that_never_comes(self, services: Services) -> None:
         with pytest.raises(OSSJobTimeoutError):
             await OBJECT.wait(services, specification(seconds=0.3))
+
+    async def test_waiting_is_logged_now_and_then(
+        self, services: Services, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        with pytest.raises(OSSJobTimeoutError):
+            await ObjectStrategy(progress_interval=0.1).wait(services, specification(seconds=0.6))
+        texts = [record.message for record in caplog.records if "not written yet" in record.message]
+        assert len(texts) >= 2
+        assert all("before the deadline: job " in text for text in texts)
 
     async def test_trouble_with_the_object_is_waited_out(self, services: Services, stand: Any) -> None:
         stand.put("out.mp4")

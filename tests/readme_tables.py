@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_oss_async.cli.assumptions import ASSUMPTIONS
 from airflow_provider_oss_async.cli.rights import FEATURES, RESOURCES, RIGHTS, policy, rights_for
 from airflow_provider_oss_async.clients.errors import FINAL_KINDS, PASSING_KINDS, TABLE
 from airflow_provider_oss_async.hooks.config_options import OPTIONS
@@ -108,6 +109,22 @@ def example_policy() -> str:
     return f"```json\n{json.dumps(found, indent=2)}\n```"
 
 
+def assumptions() -> str:
+    """What is not verified against a real account."""
+    rows = [
+        (
+            f"`{one.id}`",
+            one.sentence,
+            one.where,
+            one.test if one.judge else f"not tested: {one.test}",
+            one.setting,
+        )
+        for one in ASSUMPTIONS
+    ]
+    head = ("Id", "Assumption", "Where it matters", "How `verify` tests it", "Where it differs")
+    return _table(head, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "connection-fields": connection_fields,
     "common-arguments": common_arguments,
@@ -117,6 +134,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "rights": rights,
     "policy": example_policy,
+    "assumptions": assumptions,
 }
 
 

@@ -61,7 +61,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], stream: Text
     from airflow.cli.simple_table import AirflowConsole, SimpleTable
     from rich.text import Text
 
-    table = SimpleTable()  # type: ignore[no-untyped-call]
+    table = SimpleTable(show_header=True)  # type: ignore[no-untyped-call]
     for name in head:
         table.add_column(name, overflow="fold")
     for cells in rows:

@@ -39,6 +39,21 @@ _COMPLETION = _arg(
     default="",
 )
 
+_VERIFY = (
+    _arg(("--bucket",), help="bucket of samples and results", required=True),
+    _arg(("--prefix",), help="key prefix of samples and results (default: %(default)s)",
+         default="oss-async-verify"),
+    _arg(("--operations",), help="jobs to run, by their names, with commas between; default all", default=""),
+    _arg(("--topic",), help="SMQ topic for the completion messages of the jobs", default=""),
+    _arg(("--queue",), help="SMQ queue that subscribes to it, and that nobody else reads", default=""),
+    _arg(("--timeout",), help="seconds for the jobs (default: %(default)s)", type=float, default=1200.0),
+    _arg(("--grace",), help="seconds to wait for listings and messages afterwards (default: %(default)s)",
+         type=float, default=90.0),
+    _arg(("--yes",), help="go on without asking", action="store_true"),
+    _arg(("--keep",), help="leave samples and results in the bucket", action="store_true"),
+    _arg(("--json",), help="file for a report without names and account ids", metavar="FILE", default=""),
+)  # fmt: skip
+
 
 def get_commands() -> list[GroupCommand]:
     """Return the commands; Airflow calls it once in each process."""
@@ -58,6 +73,18 @@ def get_commands() -> list[GroupCommand]:
                     ),
                     func=lazy_load_command(f"{_PACKAGE}.check_command.check"),
                     args=(_CONN_ID, _BUCKET, _FOR, _COMPLETION, _OUTPUT),
+                ),
+                ActionCommand(
+                    name="verify",
+                    help="Run tiny jobs, and put what the package assumes of the services to the test",
+                    description=(
+                        "Says what it will do, uploads tiny samples, runs a job of each operation, and says "
+                        "of each assumption whether it is confirmed, differs (and what to set), or is not "
+                        "tested. It is billed as a dozen small jobs. Exit code 0: nothing differs; 1: "
+                        "something does; 2: nothing was done, or the connection cannot be used."
+                    ),
+                    func=lazy_load_command(f"{_PACKAGE}.verify_command.verify"),
+                    args=(_CONN_ID, *_VERIFY),
                 ),
             ),
         )

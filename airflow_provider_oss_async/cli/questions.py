@@ -107,7 +107,7 @@ QUESTIONS: dict[str, Question] = {
     "imm:GetProject": Question("project", lambda s, p: s.imm.get_project(p.project)),
     "mns:BatchDeleteMessage": Question("queue", _delete_message, ("ReceiptHandleError",)),
 }
-_ONLY_A_JOB = "only a real job shows it"
+_ONLY_A_JOB = "only a real job shows it: airflow oss-async verify"
 _SAME_REQUEST = "not asked: the package sends the request for several messages"
 #: Why there is no question for the others.
 NOT_ASKED = {
@@ -116,9 +116,11 @@ NOT_ASKED = {
     "imm:CreateOfficeConversionTask": _ONLY_A_JOB,
     "imm:CreateDecodeBlindWatermarkTask": _ONLY_A_JOB,
     "ram:PassRole": _ONLY_A_JOB,
+    "oss:DeleteObject": "not asked: with versioning it would leave a delete marker",
     "mns:ReceiveMessage": "not asked: receiving hides messages from others",
     "mns:BatchReceiveMessage": "not asked: receiving hides messages from others",
     "mns:DeleteMessage": _SAME_REQUEST,
+    "mns:ChangeMessageVisibility": "not asked: it needs a message that was received",
 }
 #: Where the fields of :class:`Place` are set.
 _SET_BY = {

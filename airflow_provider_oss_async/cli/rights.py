@@ -30,6 +30,8 @@ FEATURES = {
     "smq": '`completion="smq"`',
     "object": '`completion="object"`',
     "batch": "batches",
+    "events": "events of objects and jobs",
+    "verify": "`airflow oss-async verify`",
 }
 
 
@@ -56,7 +58,7 @@ RIGHTS: tuple[Right, ...] = (
           "OSS checks it for the target; a batch writes its ledger and manifest"),
     Right("oss:PostProcessTask", "objects", ("submit",), "the submission itself"),
     Right("oss:ProcessImm", "objects", ("submit",), "OSS hands the job to IMM"),
-    Right("oss:ListObjects", "bucket", ("submit", "batch"),
+    Right("oss:ListObjects", "bucket", ("submit", "batch", "events"),
           "outputs whose names hold variables; sources of a batch; the connection test"),
     Right("imm:CreateMediaConvertTask", "project", ("video",), "the job in IMM"),
     Right("imm:CreateOfficeConversionTask", "project", ("document",), "the job in IMM"),
@@ -73,10 +75,13 @@ RIGHTS: tuple[Right, ...] = (
           "set; can only be granted on `*`"),
     Right("imm:GetProject", "project", ("batch",), "a batch submits no more than the project runs at once",
           optional=True),
-    Right("mns:ReceiveMessage", "queue", ("smq",), "completion messages"),
-    Right("mns:BatchReceiveMessage", "queue", ("smq",), "completion messages"),
-    Right("mns:DeleteMessage", "queue", ("smq",), "completion messages that were used"),
-    Right("mns:BatchDeleteMessage", "queue", ("smq",), "completion messages that were used"),
+    Right("mns:ReceiveMessage", "queue", ("smq", "events"), "messages"),
+    Right("mns:BatchReceiveMessage", "queue", ("smq", "events"), "messages"),
+    Right("mns:DeleteMessage", "queue", ("smq", "events"), "messages that were used"),
+    Right("mns:BatchDeleteMessage", "queue", ("smq", "events"), "messages that were used"),
+    Right("mns:ChangeMessageVisibility", "queue", ("smq", "events"),
+          "makes messages of others visible again at once", optional=True),
+    Right("oss:DeleteObject", "objects", ("verify",), "removes what it has written"),
 )  # fmt: skip
 
 

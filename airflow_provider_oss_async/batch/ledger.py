@@ -103,7 +103,7 @@ async def read_blocks(
             raise _damaged(uri, "it has become shorter")
         at += len(data)
         *whole, rest = (rest + data).split(b"\n")
-        for count, line in enumerate(whole, 1):
+        for line in whole:
             if not line.startswith(b'["' + FOOTER.encode() + b'",'):
                 lines.append(line)
                 continue
@@ -119,8 +119,7 @@ async def read_blocks(
             number += 1
             lines = []
             yield position, number, entries
-            if count % 50 == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
     if rest or lines:
         raise _damaged(uri, f"it ends within block {number}")
 

@@ -398,14 +398,14 @@ class BatchRunner:
             log.info("Reconciling %d submissions whose answer is not known", len(doubtful))
             for index in doubtful:
                 self._start(index, self._settle_doubt(index))
-        following = self._take()
-        while following is not None or self._later or self._in_flight:
+        upcoming = self._take()
+        while upcoming is not None or self._later or self._in_flight:
             if self._error is not None:
                 raise self._error
             now = time.monotonic()
             while self._later and self._later[0][0] <= now:
                 self._queue.append(heapq.heappop(self._later)[1])
-            following = self._take() if following is None else following
+            upcoming = self._take() if upcoming is None else upcoming
             if self._killed():
                 raise OSSAsyncError(
                     "Nothing more is submitted: the task was killed. A retry goes on where it was."
@@ -417,11 +417,11 @@ class BatchRunner:
             room = 0 if self._deadline_passed else self.in_flight_limit - self._in_flight
             room = min(room, MAX_SUBMITTING - len(self._active))
             for _ in range(min(room, TURN)):
-                if following is None:
+                if upcoming is None:
                     break
-                self._start(following, self._submit_and_follow(following))
-                following = self._take()
-            if self._ended_jobs or (following is not None and room > TURN):
+                self._start(upcoming, self._submit_and_follow(upcoming))
+                upcoming = self._take()
+            if self._ended_jobs or (upcoming is not None and room > TURN):
                 # So many are worked on at once; then others get their turn.
                 await asyncio.sleep(0)
                 continue

@@ -21,6 +21,8 @@ from tests.benchmarks.batch_server import BUCKET, PREFIX, batch_server
 
 #: Seconds before each answer, and of a job.
 LATENCY, JOB_SECONDS = 0.02, 5.0
+#: Seconds between two polls: an eighth of a job, but two at least.
+INTERVAL = max(2.0, JOB_SECONDS / 8)
 #: Jobs under way, so that the rate of submissions is not limited by the jobs.
 IN_FLIGHT = 2000
 PROCESS = "video/convert,f_mp4,vcodec_h264,s_1280x720"
@@ -152,8 +154,7 @@ async def measure(objects: int) -> dict[str, Any]:
 def report(objects: int, measured: dict[str, Any], counts: dict[str, Any]) -> None:
     asked = counts["counts"]
     imm = sum(asked.get(name, 0) for name in ("GetTask", "ListTasks", "GetProject", "GetOSSBucketAttachment"))
-    # One per interval of 30 s, as the poller polls at most.
-    goal = 1.3 * objects / 100 + max(1.0, measured["seconds"] / 30)
+    goal = 1.3 * objects / 100 + max(1.0, measured["seconds"] / INTERVAL)
     other = {name: asked.get(name, 0) for name in ("List", "HEAD", "GET", "AppendObject")}
     ledger = sum(size for key, size in counts["bytes"].items() if key.endswith("ledger.jsonl"))
     jobs = asked.get("AsyncProcess", 0)

@@ -1,4 +1,4 @@
-"""Sample inputs, made on the spot: there are no binary files in the repository."""
+"""Sample inputs, made on the spot."""
 
 from __future__ import annotations
 

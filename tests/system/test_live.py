@@ -103,7 +103,10 @@ RETRIES = {
     "missing_connection": ("failed", 1, 0),
     "broken_content": ("failed", 1, 1),
     "broken_content_again": ("failed", 3, 3),
+    "target_exists": ("failed", 1, 0),
+    "missing_right": ("failed", 1, 1),
     # The first job ends with it.
+    "queue_timeout": ("success", 2, 2),
     "throttled_job": ("success", 2, 2),
     # All requests of the first try.
     "throttled_request": ("success", 2, 1),
@@ -115,6 +118,7 @@ MODES = ("worker", "deferred")
 def retries(live: LiveAirflow) -> Finished:
     keys = {row: [f"retries/{mode}/{row}.mov" for mode in MODES] for row in RETRIES}
     live.put(*(key for row, found in keys.items() if row != "missing_source" for key in found))
+    live.put(*(f"retries/{mode}/target_exists.mp4" for mode in MODES))
     live.faults(
         "POST",
         {"kind": "job_delay", "match": "oss://media/retries/deferred/*", "times": 0, "seconds": JOB_SECONDS},
@@ -126,13 +130,13 @@ def retries(live: LiveAirflow) -> Finished:
             "message": "The source cannot be read.",
         },
         *(
-            {
-                "kind": "job_fail",
-                "match": f"oss://media/{key}",
-                "code": "Throttling",
-                "message": "Too many jobs.",
-            }
-            for key in keys["throttled_job"]
+            {"kind": "job_fail", "match": f"oss://media/{key}", "code": code, "message": message}
+            for row, code, message in (
+                ("missing_right", "AccessDenied", "The role may not write the target."),
+                ("queue_timeout", "QueueTimeout", "The job has waited for too long."),
+                ("throttled_job", "Throttling", "Too many jobs."),
+            )
+            for key in keys[row]
         ),
     )
     for key in keys["throttled_request"]:

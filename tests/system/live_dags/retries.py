@@ -17,6 +17,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "missing_connection": {"oss_conn_id": "no_such_connection"},
     "broken_content": {},
     "broken_content_again": {"retry_failed_job": True},
+    "target_exists": {"if_target_exists": "fail"},
+    "missing_right": {},
+    "queue_timeout": {},
     "throttled_job": {},
     "throttled_request": {},
 }

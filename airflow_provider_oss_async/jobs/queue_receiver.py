@@ -242,8 +242,8 @@ class QueueReceiver:
         if time.monotonic() >= self._warn_at:
             self._warn_at = time.monotonic() + _WARN_INTERVAL
             log.warning(
-                "No messages are received from the SMQ queue %s; this is tried again with backoff, and IMM "
-                "is polled for waiting jobs meanwhile: %s",
+                "No messages are received from the SMQ queue %s; this is tried again with backoff, and jobs "
+                "that wait for a message are polled meanwhile: %s",
                 self.queue,
                 error,
             )

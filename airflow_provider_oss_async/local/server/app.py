@@ -13,6 +13,7 @@ import logging
 import re
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -29,7 +30,6 @@ from airflow_provider_oss_async.local.server.smq_service import SMQService
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -223,15 +223,15 @@ class LocalService:
         with LocalService(tmp_path, buckets={"media": "local-project"}) as service:
             service.endpoint, service.connection_uri()
 
-    :param data_dir: where objects and jobs are kept; created if missing.
+    :param data_dir: where objects and jobs are kept (path, also as text); created if missing.
     :param port: 0 to 65535; 0 for any free one.
     :param options: see :class:`.cloud.Cloud`. Default of ``buckets``: ``{"media": "local-project"}``.
     :raises ValueError: an option is not valid, or another server is using the data directory.
     """
 
-    def __init__(self, data_dir: Path, *, port: int = 0, **options: Any) -> None:
+    def __init__(self, data_dir: Path | str, *, port: int = 0, **options: Any) -> None:
         self._port = port
-        self.cloud = Cloud(data_dir, **{"buckets": {"media": "local-project"}, **options})
+        self.cloud = Cloud(Path(data_dir), **{"buckets": {"media": "local-project"}, **options})
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()

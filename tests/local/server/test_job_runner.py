@@ -248,6 +248,12 @@ def test_loopback_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert "loopback only" in capsys.readouterr().err
 
 
+def test_a_data_directory_given_as_text(tmp_path: Path) -> None:
+    with LocalService(str(tmp_path / "data")) as service:
+        service.put("a.txt", b"text")
+    assert (tmp_path / "data").is_dir()
+
+
 def test_one_server_per_data_directory(service: LocalService, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another stand-in"):
         LocalService(tmp_path / "data")

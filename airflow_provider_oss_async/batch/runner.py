@@ -78,7 +78,7 @@ MIN_MEASURED = 20
 #: Entries of the plan that go into one block.
 CHUNK = 1000
 #: Objects that are being submitted, at once: each is a task of the event loop, and a running job is none.
-MAX_SUBMITTING = 512
+MAX_SUBMITTING = 1024
 #: Ended jobs that are worked on before others get their turn.
 _ENDED_TURN = 50
 #: Times that a writer tries to take over a ledger that others write.
@@ -415,7 +415,9 @@ class BatchRunner:
             if self._deadline_passed and not self._in_flight:
                 break
             room = 0 if self._deadline_passed else self.in_flight_limit - self._in_flight
-            room = min(room, MAX_SUBMITTING - len(self._active))
+            free = MAX_SUBMITTING - len(self._active)
+            # Several at a time, so that this is not done for each object.
+            room = min(room, free if free >= TURN else 0)
             for _ in range(min(room, TURN)):
                 if upcoming is None:
                     break

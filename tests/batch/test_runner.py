@@ -454,11 +454,11 @@ async def test_two_runners_on_one_ledger(stand: Any) -> None:
 
 async def test_a_second_runner_takes_over(stand: Any) -> None:
     put_many(stand, 40)
-    stand.service.add_fault("job_delay", seconds=1.0, times=0)
+    stand.service.add_fault("job_delay", seconds=2.0, times=0)
     spec = specification(ObjectListing("in/"), max_in_flight=15)
     first = asyncio.create_task(run(spec))
-    await asyncio.sleep(0.8)
-    assert stand.accepted()
+    while not stand.accepted():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
     second = await run(spec)
     assert second["succeeded"] == 40
     with pytest.raises(LedgerFencedError):

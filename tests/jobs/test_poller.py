@@ -438,11 +438,11 @@ async def test_a_followed_job_is_polled_once_more_at_its_deadline(services: Serv
         services.poller.follow(
             job,
             functools.partial(told.__setitem__, name),
-            deadline=soon(0.5),
+            deadline=soon(2.0),
             min_interval=60,
             max_interval=60,
         )
-    following = services.poller.follow(dropped, lambda _: told.update(dropped=1), deadline=soon(0.4))
+    following = services.poller.follow(dropped, lambda _: told.update(dropped=1), deadline=soon(1.9))
     while following._last_poll is None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     following.stop()

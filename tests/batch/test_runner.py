@@ -329,9 +329,9 @@ async def test_a_job_that_takes_too_long(stand: Any) -> None:
 
 async def test_the_deadline_of_the_whole(stand: Any) -> None:
     put_many(stand, 6)
-    stand.service.add_fault("job_delay", seconds=2.0, times=0)
+    stand.service.add_fault("job_delay", seconds=5.0, times=0)
     with pytest.raises(OSSBatchFailedError, match="had not ended at the deadline") as caught:
-        await run(specification(ObjectListing("in/"), deadline=time.time() + 1, max_in_flight=2))
+        await run(specification(ObjectListing("in/"), deadline=time.time() + 3, max_in_flight=2))
     assert caught.value.summary["unfinished"] == 6
     assert len(stand.accepted()) == 2
     stand.service.cloud.faults.clear()

@@ -51,11 +51,21 @@ class StatsD:
                     sums[name] = sums.get(name, 0.0) + float(value) / (1000 if kind == "ms" else 1)
 
 
-@pytest.fixture
-def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
+def initialize() -> None:
+    """Set the process's statistics up, as workers and triggerers do when they start."""
     from airflow.sdk._shared.observability.metrics import stats
     from airflow.sdk.observability.metrics import stats_utils
 
+    if hasattr(stats, "initialize"):
+        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        return
+    older: Any = stats  # Airflow 3.2
+    factory: Any = stats_utils.get_stats_factory
+    older.Stats.initialize(factory=factory(older.Stats))
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         for name, value in (
@@ -65,11 +75,10 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
             ("STATSD_PREFIX", "test"),
         ):
             monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
-        # As workers and triggerers do when they start.
-        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        initialize()
         yield StatsD(server)
         monkeypatch.undo()
-        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        initialize()
 
 
 def video(**arguments: Any) -> OSSVideoConvertOperator:

@@ -40,6 +40,11 @@ def test_another_request_or_another_run_of_tries_starts_anew(new_try: Callable[.
     assert JobStateStore(new_try(context), "g").read() is None
     assert JobStateStore(new_try(context, max_tries=3), "f").read() is None
     assert JobStateStore(new_try(context), "f").read() is not None
+    # Whatever its request, the job is that of this run of tries.
+    assert JobStateStore(new_try(context), "g").job() == SPEC.job
+    assert JobStateStore(new_try(context, max_tries=3), "f").job() is None
+    context["task_state_store"][KEY]["version"] = 0
+    assert JobStateStore(new_try(context), "f").job() is None
 
 
 @pytest.mark.parametrize("value", ["text", None, 3, [], {}])

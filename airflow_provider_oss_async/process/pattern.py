@@ -8,6 +8,7 @@ of one integer, and every part of the pattern moves them at once (the operations
 from __future__ import annotations
 
 import string
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 DIGITS = string.digits
@@ -31,12 +32,12 @@ class _Key:
         return self._masks[characters]
 
 
-class Part:
+class Part(ABC):
     """A part of a pattern. Parts are joined with ``+``."""
 
+    @abstractmethod
     def advance(self, positions: int, key: _Key) -> int:
         """Return the positions after this part, from any of the given ones."""
-        raise NotImplementedError
 
     def __add__(self, other: Part) -> Part:
         return _Sequence((self, other))

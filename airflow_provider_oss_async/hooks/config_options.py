@@ -45,6 +45,11 @@ OPTIONS: tuple[ConfigOption, ...] = (
         "does not fail the task; 0 for none. Default: [workers] min_heartbeat_interval + 5.",
     ),
     ConfigOption(
+        "poll_before_deferral",
+        "0",
+        "Seconds for which the worker polls a new job before it defers the task; 0 is one poll.",
+    ),
+    ConfigOption(
         "unknown_task_grace",
         "60",
         "Seconds for which IMM may not know an accepted task before the job counts as lost. How long that "

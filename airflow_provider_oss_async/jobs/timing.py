@@ -16,6 +16,8 @@ class Timing:
         default 60. The API promises no read-after-write, and how long that takes is not documented.
     :param task_listing_delay: seconds after which an accepted task is certain to be listed; default 15. Not
         documented either.
+    :param poll_before_deferral: seconds for which a worker polls a new job before it is deferred; default 0,
+        which is one poll.
     :param retry_seconds: for how long calls other than polls are repeated while a service gives no usable
         answer; default 60.
     """
@@ -23,12 +25,18 @@ class Timing:
     min_poll_interval: float = 2.0
     unknown_task_grace: float = 60.0
     task_listing_delay: float = 15.0
+    poll_before_deferral: float = 0.0
     retry_seconds: float = CALL_RETRY_SECONDS
 
     @property
     def call_backoff(self) -> Backoff:
         """Intervals between two attempts of a call other than a poll."""
         return Backoff(self.min_poll_interval, max(30.0, self.min_poll_interval))
+
+    @property
+    def first_polls(self) -> Backoff:
+        """Intervals between the polls before a deferral."""
+        return Backoff(min(1.0, self.min_poll_interval), self.min_poll_interval)
 
     @property
     def submit_backoff(self) -> Backoff:

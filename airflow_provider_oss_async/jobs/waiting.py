@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.clients.errors import missing_resource
-from airflow_provider_oss_async.clients.retry import retry
+from airflow_provider_oss_async.clients.retry import backoff_attempts, retry
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSServiceError,
@@ -120,6 +120,20 @@ async def poll_once(
         return await strategy_of(spec.completion).poll(services, spec, known_since)
     except (OSSServiceError, OSSConnectionError) as error:
         raise with_job(error, spec.job) from None
+
+
+async def poll_before_deferral(services: Services, spec: WaitSpecification) -> JobStatus:
+    """Return the state of a new job, once it has ended or ``Timing.poll_before_deferral`` has passed.
+
+    :raises OSSServiceError: no answer, or a refusal.
+    """
+    timing = services.timing
+    until = min(time.time() + timing.poll_before_deferral, spec.deadline)
+    async for last in backoff_attempts(until, timing.first_polls):
+        status = await poll_once(services, spec)
+        if last or status.final:
+            return status
+    raise AssertionError("the last attempt returns")
 
 
 async def acknowledge(services: Services, spec: WaitSpecification) -> None:

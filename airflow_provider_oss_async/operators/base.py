@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import conf
@@ -39,12 +39,12 @@ from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context, XComArg
 
     from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.submission import JobRequest
-    from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
 
 #: Seconds that waiting may take where ``timeout`` is not given.
 DEFAULT_TIMEOUT = 6 * 3600.0
@@ -210,9 +210,10 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         from airflow_provider_oss_async.events.target_check import watches_of
         from airflow_provider_oss_async.jobs.completion import strategy_of
         from airflow_provider_oss_async.jobs.existing_outputs import ExistingOutputs
-        from airflow_provider_oss_async.jobs.waiting import poll_once, wait_for_result
+        from airflow_provider_oss_async.jobs.waiting import poll_before_deferral, wait_for_result
         from airflow_provider_oss_async.operators.job_store import JobStateStore
         from airflow_provider_oss_async.operators.submit_once import SubmitOrReconnect
+        from airflow_provider_oss_async.triggers.oss_async import deferral
 
         request = self.build_request(watches_of(context))
         self._lineage = {"source": str(request.source)}
@@ -257,11 +258,11 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             status: JobStatus | None = None
             if self.deferrable:
                 try:
-                    status = run(lambda services: poll_once(services, spec))
+                    status = run(lambda services: poll_before_deferral(services, spec))
                 except OSSServiceError as error:
                     self.log.info("The first poll of job %s brought no answer: %s", job.task_id, error)
                 if status is None or not status.final:
-                    self._defer(context, spec)
+                    self.defer(**deferral(self, spec, OSSAsyncBaseOperator))
             else:
                 spec = replace(spec, completion=strategy_of(spec.completion).on_worker().name)
             try:
@@ -358,27 +359,6 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
         """Return the source as input dataset, for OpenLineage."""
         return lineage(self._lineage.get("source", ""), ())
-
-    def _defer(self, context: Context, spec: WaitSpecification) -> None:
-        from airflow_provider_oss_async.triggers.oss_async import (
-            OSSAsyncTaskTrigger,
-            event_hold,
-            may_end_in_trigger,
-        )
-
-        self.defer(
-            trigger=OSSAsyncTaskTrigger(
-                wait_specification=spec.to_dict(),
-                oss_conn_id=self.oss_conn_id,
-                region=self.region,
-                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self, OSSAsyncBaseOperator),
-                deferred_at=time.time(),
-                event_hold=event_hold(),
-            ),
-            method_name="execute_complete",
-            # A safety net only: the trigger itself keeps the deadline, and says more.
-            timeout=timedelta(seconds=max(0.0, spec.deadline - time.time()) + 900),
-        )
 
     def _failed(self, context: Context, error: OSSAsyncError) -> OSSAsyncError:
         """Push what is known of a failure, and return the error to raise."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
@@ -133,11 +132,7 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Poke; in deferrable mode poke once, and then wait in the triggerer."""
         from airflow_provider_oss_async.jobs.job_errors import timeout_error
-        from airflow_provider_oss_async.triggers.oss_async import (
-            OSSAsyncTaskTrigger,
-            event_hold,
-            may_end_in_trigger,
-        )
+        from airflow_provider_oss_async.triggers.oss_async import deferral, event_hold
 
         if not self.deferrable:
             if self.reschedule:
@@ -160,18 +155,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             raise self._failed(context, error) from None
         if first:
             return first.xcom_value
-        self.defer(
-            trigger=OSSAsyncTaskTrigger(
-                wait_specification=self._wait_specification(self._hook().settings).to_dict(),
-                oss_conn_id=self.oss_conn_id,
-                region=self.region,
-                end_from_trigger=self._end_from_trigger and may_end_in_trigger(self, OSSAsyncTaskSensor),
-                deferred_at=time.time(),
-                event_hold=event_hold(),
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + 900),
-        )
+        spec = self._wait_specification(self._hook().settings)
+        self.defer(**deferral(self, spec, OSSAsyncTaskSensor))
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the result that the trigger has brought."""

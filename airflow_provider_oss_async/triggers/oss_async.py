@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -262,3 +263,24 @@ class OSSAsyncTaskTrigger(BaseTrigger):
         from airflow_provider_oss_async.hooks.shared import shared_services
 
         return shared_services(OSSAsyncHook(self.oss_conn_id, region=self.region))
+
+
+def deferral(task: Any, spec: WaitSpecification, base: type[BaseOperator]) -> dict[str, Any]:
+    """Return the arguments of ``defer`` for a task that waits for a job.
+
+    :param task: an operator or sensor with the arguments of a wait.
+    :param base: see :func:`may_end_in_trigger`.
+    """
+    # Not public there: Airflow refuses DAGs with an attribute of that name where plugins have listeners.
+    end_from_trigger = task._end_from_trigger and may_end_in_trigger(task, base)
+    trigger = OSSAsyncTaskTrigger(
+        wait_specification=spec.to_dict(),
+        oss_conn_id=task.oss_conn_id,
+        region=task.region,
+        end_from_trigger=end_from_trigger,
+        deferred_at=time.time(),
+        event_hold=event_hold(),
+    )
+    # The timeout is a safety net only: the trigger itself keeps the deadline, and says more.
+    timeout = timedelta(seconds=max(0.0, spec.deadline - time.time()) + 900)
+    return {"trigger": trigger, "method_name": "execute_complete", "timeout": timeout}

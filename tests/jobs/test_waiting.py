@@ -19,7 +19,12 @@ from airflow_provider_oss_async.jobs.completion import STRATEGIES
 from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
-from airflow_provider_oss_async.jobs.waiting import poll_once, settle_project, wait_for_result
+from airflow_provider_oss_async.jobs.waiting import (
+    poll_before_deferral,
+    poll_once,
+    settle_project,
+    wait_for_result,
+)
 from airflow_provider_oss_async.process import DocumentConvert, ObjectURI, VideoConvert
 from tests.support.services import QUICK, quick_services, wire_settings
 
@@ -182,3 +187,36 @@ async def test_credentials_that_cannot_be_had_name_the_job(services: Services) -
     with pytest.raises(OSSConnectionError, match="The job was submitted and will be billed") as caught:
         await wait_for_result(without, spec, JobStatus("succeeded"))
     assert caught.value.job == spec.job.to_dict()
+
+
+class TestBeforeDeferral:
+    async def test_one_poll_by_default(self, start_stand: Callable[..., Any]) -> None:
+        stand = start_stand(job_seconds=30)
+        stand.service.put("in.mov", b"")
+        async with quick_services(stand.settings()) as services:
+            status = await poll_before_deferral(services, await running(services))
+        assert not status.final
+        assert stand.requests("IMM:GetTask") == 1
+
+    async def test_a_job_that_ends_meanwhile_is_seen(self, start_stand: Callable[..., Any]) -> None:
+        stand = start_stand(job_seconds=0.5)
+        stand.service.put("in.mov", b"")
+        timing = replace(QUICK, poll_before_deferral=60.0)
+        async with quick_services(stand.settings(), timing=timing) as services:
+            began = time.monotonic()
+            status = await poll_before_deferral(services, await running(services))
+        assert status.final
+        assert stand.requests("IMM:GetTask") > 1
+        assert time.monotonic() - began < 30
+
+    async def test_it_ends_with_the_time_and_with_the_deadline(self, start_stand: Callable[..., Any]) -> None:
+        stand = start_stand(job_seconds=60)
+        stand.service.put("in.mov", b"")
+        for seconds, left in ((0.4, 60.0), (60.0, 0.4)):
+            timing = replace(QUICK, poll_before_deferral=seconds)
+            async with quick_services(stand.settings(), timing=timing) as services:
+                spec = replace(await running(services), deadline=time.time() + left)
+                began = time.monotonic()
+                assert not (await poll_before_deferral(services, spec)).final
+            assert 0.3 < time.monotonic() - began < 30
+        assert stand.requests("IMM:GetTask") > 3

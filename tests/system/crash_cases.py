@@ -127,7 +127,7 @@ CASES = [
     *both("suspended_with_intent", Interruption("intent", answered=True, action="suspend")),
     Case(
         "failed_by_user_in_backoff",
-        interruption=Interruption("submit", nth=0, action="throttle"),
+        interruption=Interruption("submit", nth=0, action="refuse"),
         jobs=(0, 0),
         state="failed",
     ),

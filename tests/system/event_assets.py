@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ PAUSED = _watched("paused", "paused")
 #: Two assets on one queue.
 LEFT, RIGHT = _watched("left", "shared"), _watched("right", "shared")
 RESULTS = Asset(name="event_results", uri="oss://media/events-out")
+#: A busy machine may fail a task; Airflow's delay of five minutes is longer than a case.
+RETRIES: dict[str, Any] = {"retries": 9, "retry_delay": timedelta(seconds=1)}
 
 
 def notes(airflow_home: Path, dag_id: str) -> Path:

@@ -10,10 +10,10 @@ from typing import Literal
 #: what the worker reports of the task.
 Event = Literal["begin", "intent", "submit", "record", "poll", "success", "deferred", ""]
 #: ``kill``: SIGKILL to the worker. ``suspend``: SIGSTOP to it, until it is resumed. ``drop``: only the answer
-#: is lost. ``throttle``: the answer is 429.
-Action = Literal["kill", "suspend", "drop", "throttle"]
+#: is lost. ``refuse``: nothing is done, and the answer is an error.
+Action = Literal["kill", "suspend", "drop", "refuse"]
 _WORDS = {"submit": "request", "poll": "GetTask", "deferred": "deferral"}
-_DONE = {"kill": "killed", "suspend": "suspended", "drop": "answer lost", "throttle": "429"}
+_DONE = {"kill": "killed", "suspend": "suspended", "drop": "answer lost"}
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,19 @@ class Interruption:
 
     :param event: at which request.
     :param answered: after the request was carried out, before the worker gets the answer; else before it.
-    :param nth: at which of such requests of the task, from 1. ``throttle`` answers as many; 0: all until
+    :param nth: at which of such requests of the task, from 1. ``refuse`` answers as many; 0: all until
         Airflow has told the worker that its task was stopped.
     :param action: what happens.
+    :param error: HTTP status, code and message of OSS's answer, for ``refuse``.
     """
 
     event: Event
     answered: bool = False
     nth: int = 1
     action: Action = "kill"
+    error: tuple[int, str, str] = (429, "TooManyRequests", "Slow down.")
 
     def __str__(self) -> str:
         place = f"{'after' if self.answered else 'before'} {_WORDS.get(self.event, self.event)}"
-        return f"{_DONE[self.action]} {place}{f' {self.nth}' if self.nth > 1 else ''}"
+        done = f"{self.error[0]}" if self.action == "refuse" else _DONE[self.action]
+        return f"{done} {place}{f' {self.nth}' if self.nth > 1 else ''}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -26,15 +27,7 @@ if TYPE_CHECKING:
 
     from tests.system.interruption import Event, Interruption
 
-_THROTTLED = {
-    "Content-Type": "application/xml",
-    "Retry-After": "3",
-    "x-oss-request-id": "0123456789ABCDEF01234567",
-}
-_THROTTLED_BODY = (
-    "<?xml version='1.0' encoding='UTF-8'?><Error><Code>TooManyRequests</Code><Message>Slow down.</Message>"
-    "<RequestId>0123456789ABCDEF01234567</RequestId></Error>"
-)
+_REQUEST_ID = "0123456789ABCDEF01234567"
 _NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding"}
 
 
@@ -44,11 +37,11 @@ class Proxy:
     :param port: where it listens.
     :param cloud: address of the stand-in.
     :param airflow: address of the API server.
-    :param scheduler: gives the id of the scheduler; only what runs below it is ever killed.
+    :param executors: gives the ids of what runs tasks; only what runs below them is ever killed.
     """
 
-    def __init__(self, port: int, cloud: str, airflow: str, scheduler: Callable[[], int]) -> None:
-        self._port, self._cloud, self._airflow, self._scheduler = port, cloud, airflow, scheduler
+    def __init__(self, port: int, cloud: str, airflow: str, executors: Callable[[], list[int]]) -> None:
+        self._port, self._cloud, self._airflow, self._executors = port, cloud, airflow, executors
         #: Interruptions to come, by the key of the object that the task processes.
         self.planned: dict[str, Interruption] = {}
         #: Interruptions that have happened.
@@ -59,6 +52,8 @@ class Proxy:
         self.stopped: set[str] = set()
         #: How many requests there were, by event and key.
         self.seen: Counter[tuple[Event, str]] = Counter()
+        #: Epoch seconds at which each of them came.
+        self.times: dict[tuple[Event, str], list[float]] = defaultdict(list)
         self._keys: dict[str, str] = {}
         self._processes: dict[str, psutil.Process] = {}
         self._workers: dict[str, psutil.Process] = {}
@@ -121,13 +116,13 @@ class Proxy:
         return [found for process in list(self._processes.values()) if (found := self._supervised(process))]
 
     def _worker(self, key: str) -> tuple[psutil.Process, ...]:
-        """Return supervisor and process of a task, nothing if it has none below the scheduler."""
+        """Return supervisor and process of a task, nothing if it is not in a worker."""
         return self._supervised(self._workers[key]) if key in self._workers else ()
 
     def _supervised(self, process: psutil.Process) -> tuple[psutil.Process, ...]:
         with suppress(psutil.NoSuchProcess):
             supervisor = process.parent()
-            if supervisor is not None and self._scheduler() in [p.pid for p in supervisor.parents()]:
+            if supervisor is not None and {p.pid for p in supervisor.parents()} & {*self._executors()}:
                 return supervisor, process
         return ()
 
@@ -152,9 +147,9 @@ class Proxy:
         body = await request.read()
         event, key = self._understand(request, body)
         due = self._due(event, key)
-        if due and due.action == "throttle":
+        if due and due.action == "refuse":
             self.done[key] = due
-            return web.Response(status=429, headers=_THROTTLED, text=_THROTTLED_BODY)
+            return _refused(*due.error)
         if due and not due.answered and self._interrupt(due, key):
             return _hang_up(request)
         try:
@@ -206,10 +201,11 @@ class Proxy:
         if not event or not key:
             return None
         self.seen[event, key] += 1
+        self.times[event, key].append(time.time())
         planned, number = self.planned.get(key), self.seen[event, key]
         if planned is None or planned.event != event:
             return None
-        if planned.action == "throttle":
+        if planned.action == "refuse":
             until_stopped = planned.nth == 0 and key not in self.stopped
             return planned if until_stopped or number <= planned.nth else None
         return planned if planned.nth == number else None
@@ -247,6 +243,18 @@ class Proxy:
             except aiohttp.ClientPayloadError:
                 whole = False
             return answer.status, kept, bytes(content), whole
+
+
+def _refused(status: int, code: str, message: str) -> web.Response:
+    """Return an error as OSS sends it."""
+    headers = {"Content-Type": "application/xml", "x-oss-request-id": _REQUEST_ID}
+    if status in (429, 503):
+        headers["Retry-After"] = "3"
+    text = (
+        f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message>"
+        f"<RequestId>{_REQUEST_ID}</RequestId></Error>"
+    )
+    return web.Response(status=status, headers=headers, text=text)
 
 
 def _hang_up(request: web.Request) -> web.Response:

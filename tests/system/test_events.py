@@ -45,6 +45,8 @@ STARTED_BY = {"arrivals": (INBOX, COPY), "left": (LEFT,), "right": (RIGHT,), "pa
 BURST = 500
 #: Of each trigger that is compared.
 KILLS = 24
+#: Seconds until everything has come to its end after the last upload of a case.
+SETTLED_WITHIN = 300.0
 CASES = (
     "upload",
     *(f"killed {point}" for point in POINTS),
@@ -62,12 +64,14 @@ class Upload:
     """The objects of a case below one prefix.
 
     :param seconds: how long the case took.
+    :param unsettled: what had not come to its end when the wait for it was given up.
     """
 
     case: str
     prefix: str
     keys: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    unsettled: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -91,9 +95,10 @@ class Row:
     doubled: list[str]
     jobs: list[int] | None
     seconds: float
+    unsettled: list[str]
 
     def problems(self) -> list[str]:
-        found = []
+        found = [*self.unsettled]
         if self.lost:
             found.append(f"{len(self.lost)} lost: {', '.join(self.lost[:3])}")
         if self.doubled:
@@ -163,6 +168,7 @@ class Scenario:
                         doubled=[key for run in runs for key, times in Counter(run).items() if times > 1],
                         jobs=[jobs[key] for key in keys] if dag_id == INBOX else None,
                         seconds=upload.seconds,
+                        unsettled=upload.unsettled,
                     )
                 )
         return found
@@ -174,7 +180,13 @@ class Scenario:
         uploads = [Upload(case, prefix) for prefix in prefixes]
         self.uploads += uploads
         yield
-        wait_until(lambda: self._settled(*prefixes), f"the end of the case {case!r}", 180)
+        try:
+            wait_until(
+                lambda: not self._unsettled(*prefixes), f"the end of the case {case!r}", SETTLED_WITHIN
+            )
+        except TimeoutError:
+            # The other cases are told apart from this one.
+            uploads[0].unsettled = self._unsettled(*prefixes)
         for upload in uploads:
             upload.seconds = time.monotonic() - began
 
@@ -278,17 +290,20 @@ class Scenario:
             for dag_id in STARTED_BY[prefix]
         )
 
-    def _settled(self, *prefixes: str) -> bool:
-        """Whether nothing more will happen: all is seen, no message is left, and no run is active."""
+    def _unsettled(self, *prefixes: str) -> list[str]:
+        """What is still to happen: objects to be seen, messages to be deleted, runs to end."""
+        found = [] if self._seen(*prefixes) else ["objects are not seen"]
         queues = {"shared" if prefix in ("left", "right") else prefix for prefix in prefixes}
-        if not self._seen(*prefixes) or any(map(self._messages, queues)):
-            return False
-        dags = (*(dag_id for prefix in prefixes for dag_id in STARTED_BY[prefix]), RESULTS)
-        active = {"state": ["queued", "running"], "limit": 1}
-        return not any(
-            self.live.call("GET", f"/dags/{dag_id}/dagRuns", params=active)["total_entries"]
-            for dag_id in dags
-        )
+        found += [f"the queue {queue} is not empty" for queue in sorted(queues) if self._messages(queue)]
+        active = {"state": ["queued", "running"], "limit": 10}
+        for dag_id in (*(dag_id for prefix in prefixes for dag_id in STARTED_BY[prefix]), RESULTS):
+            for run in self.live.call("GET", f"/dags/{dag_id}/dagRuns", params=active)["dag_runs"]:
+                instances = self.live.instances(dag_id, run["dag_run_id"])
+                tasks = ", ".join(
+                    f"{one['task_id']} {one['state']} (try {one['try_number']})" for one in instances
+                )
+                found.append(f"{dag_id} is {run['state']}: {tasks}")
+        return found
 
 
 @pytest.fixture(scope="module")

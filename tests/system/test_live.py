@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY
 from tests.system.interruption import Interruption
 from tests.system.live_airflow import wait_until
+from tests.system.live_dags.retries import DOCUMENTS
 
 if TYPE_CHECKING:
     from tests.system.live_airflow import Finished, LiveAirflow
@@ -110,15 +111,37 @@ RETRIES = {
     "throttled_job": ("success", 2, 2),
     # All requests of the first try.
     "throttled_request": ("success", 2, 1),
+    "right_refused": ("failed", 1, 0),
+    "wrong_keys": ("failed", 1, 0),
+    "archived_object": ("failed", 1, 0),
+    "outage": ("success", 2, 1),
+    # No try can tell whether there is a job, and none pays for a second one.
+    "uncertain": ("failed", 3, 1),
+    # Each try waits for the same job.
+    "timeout": ("failed", 3, 1),
+    "lost_job": ("success", 2, 2),
+}
+#: For rows whose request OSS refuses: status, code, message and how often.
+REFUSALS = {
+    "throttled_request": (429, "TooManyRequests", "Slow down.", 4),
+    "right_refused": (403, "AccessDenied", "You have no right to access this object.", 0),
+    "wrong_keys": (403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist.", 0),
+    "archived_object": (403, "InvalidObjectState", "The operation is not valid for the object's state.", 0),
+    "outage": (503, "ServiceUnavailable", "Please reduce your request rate.", 4),
 }
 MODES = ("worker", "deferred")
 
 
 @pytest.fixture(scope="module")
 def retries(live: LiveAirflow) -> Finished:
-    keys = {row: [f"retries/{mode}/{row}.mov" for mode in MODES] for row in RETRIES}
+    keys = {
+        row: [f"retries/{mode}/{row}.{'docx' if row in DOCUMENTS else 'mov'}" for mode in MODES]
+        for row in RETRIES
+    }
+    waits = [f"retries/{mode}/timeout.mov" for mode in MODES]
     live.put(*(key for row, found in keys.items() if row != "missing_source" for key in found))
     live.put(*(f"retries/{mode}/target_exists.mp4" for mode in MODES))
+    live.put(*waits, gate=True)
     live.faults(
         "POST",
         {"kind": "job_delay", "match": "oss://media/retries/deferred/*", "times": 0, "seconds": JOB_SECONDS},
@@ -138,10 +161,18 @@ def retries(live: LiveAirflow) -> Finished:
             )
             for key in keys[row]
         ),
+        *({"kind": "job_forget", "match": f"oss://media/{key}"} for key in keys["lost_job"]),
     )
-    for key in keys["throttled_request"]:
-        live.proxy.planned[key] = Interruption("submit", nth=4, action="throttle")
-    return live.run("retries")
+    for row, (status, code, message, times) in REFUSALS.items():
+        refused = Interruption("submit", nth=times, action="refuse", error=(status, code, message))
+        live.proxy.planned |= dict.fromkeys(keys[row], refused)
+    live.proxy.planned |= dict.fromkeys(
+        keys["uncertain"], Interruption("submit", answered=True, action="drop")
+    )
+    finished = live.run("retries")
+    for key in waits:
+        live.open_gate(key)
+    return finished
 
 
 @pytest.mark.skipif(not HAS_RETRY_POLICY, reason="this Airflow has no retry policies")
@@ -151,7 +182,7 @@ def test_what_no_retry_can_mend_is_tried_and_paid_for_once(
     live: LiveAirflow, retries: Finished, row: str, mode: str
 ) -> None:
     instance = retries[f"{row}_{mode}"]
-    jobs = [job for job in live.accepted() if job["source"].endswith(f"/retries/{mode}/{row}.mov")]
+    jobs = [job for job in live.accepted() if f"/retries/{mode}/{row}." in job["source"]]
     found = (instance["state"], instance["try_number"], len(jobs))
     assert found == RETRIES[row], f"logs in {live.home}"
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
 from airflow_provider_oss_async.operators.batch import OSSAsyncProcessBatchOperator
 from airflow_provider_oss_async.process import VideoConvert
-from tests.system.event_assets import ARRIVALS, RESULTS, note_objects
-
-RETRIES = {"retries": 9, "retry_delay": timedelta(seconds=1)}
+from tests.system.event_assets import ARRIVALS, RESULTS, RETRIES, note_objects
 
 with DAG("event_inbox", schedule=[ARRIVALS], max_active_runs=16, default_args=RETRIES):
     objects = PythonOperator(task_id="objects", python_callable=note_objects)

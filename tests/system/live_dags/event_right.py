@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
-from tests.system.event_assets import RIGHT, note_objects
+from tests.system.event_assets import RETRIES, RIGHT, note_objects
 
-with DAG("event_right", schedule=[RIGHT], max_active_runs=16, default_args={"retries": 9}):
+with DAG("event_right", schedule=[RIGHT], max_active_runs=16, default_args=RETRIES):
     PythonOperator(task_id="objects", python_callable=note_objects)

@@ -213,3 +213,15 @@ def test_a_custom_domain_is_addressed_without_the_bucket(connect: Any, wire: Wir
     assert request.path == "http://media.example.com/"
     # Signed for the bucket all the same.
     assert "/cn-hangzhou/oss/aliyun_v4_request" in request.headers["authorization"]
+
+
+class FromVault(OSSAsyncHook):
+    """A hook of a deployment's own, with settings from a place that does not answer."""
+
+    @property
+    def settings(self) -> Any:
+        raise RuntimeError("no answer from https://reader:SECRET@vault.example/v1")
+
+
+def test_an_error_of_others_is_shown_without_secrets() -> None:
+    assert FromVault(RANDOM).test_connection() == (False, "no answer from https://***@vault.example/v1")

@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import httpx
 import psutil
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
+Live = TypeVar("Live", bound="LiveAirflow")
 #: Seconds to wait for anything at all: only what hangs takes so long.
 LIMIT = 600.0
+#: How often Airflow's API is asked, twice a second, until it answers.
+ATTEMPTS = 40
 #: How fast things are noticed here. The rest is Airflow's default.
 SETTINGS = {
     "CORE__LOAD_EXAMPLES": "False",
@@ -54,12 +57,14 @@ class Part:
     :param environment: all of it.
     :param log: where its output is appended.
     :param guard: told the id of everything that is started.
+    :param user: whose process it is, where it is not that of the tests.
     """
 
     command: list[str]
     environment: dict[str, str]
     log: Path
     guard: IO[bytes]
+    user: str | None = None
     process: subprocess.Popen[bytes] = field(init=False)
     starts: int = 0
     killed: bool = False
@@ -78,6 +83,7 @@ class Part:
                 stderr=subprocess.STDOUT,
                 # What the terminal sends is not for it.
                 start_new_session=True,
+                user=self.user,
             )
         self.starts += 1
         self.killed = False
@@ -86,15 +92,16 @@ class Part:
 
     def suspend(self) -> None:
         """SIGSTOP, as when the machine is frozen."""
-        for process in self._tree():
+        for process in self.tree():
             process.suspend()
 
     def resume(self) -> None:
         """SIGCONT."""
-        for process in self._tree():
+        for process in self.tree():
             process.resume()
 
-    def _tree(self) -> list[psutil.Process]:
+    def tree(self) -> list[psutil.Process]:
+        """Its process, and all below."""
         process = psutil.Process(self.process.pid)
         return [process, *process.children(recursive=True)]
 
@@ -130,6 +137,8 @@ class Finished:
 class LiveAirflow:
     """Airflow and the stand-in, with the proxy in front of both.
 
+    A subclass may run it on another platform.
+
     :param root: everything is kept there.
     :param dags: folder of the DAGs.
     :param job_seconds: how long a job of the stand-in takes, at least and at most.
@@ -137,6 +146,11 @@ class LiveAirflow:
     :param changes: to Airflow's settings here.
     :param guard: see :func:`running`.
     """
+
+    #: The parts below which tasks run.
+    executed_by: tuple[str, ...] = ("scheduler",)
+    #: Further parts by name: what is run with this Python.
+    more_parts: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     def __init__(
         self,
@@ -147,6 +161,7 @@ class LiveAirflow:
         changes: dict[str, str],
         guard: IO[bytes],
     ) -> None:
+        self.guard = guard
         self.root, self.cloud, self.home = root, root / "cloud", root / "airflow"
         self._gates = self.cloud / "gates"
         for folder in (self._gates, self.home):
@@ -155,7 +170,10 @@ class LiveAirflow:
         stand_in, api, proxy, worker_logs, trigger_logs = (str(port) for port in ports)
         self._stand_in_url, self._api_url = f"http://127.0.0.1:{stand_in}", f"http://127.0.0.1:{api}"
         self.proxy = Proxy(
-            int(proxy), self._stand_in_url, self._api_url, lambda: self.parts["scheduler"].process.pid
+            int(proxy),
+            self._stand_in_url,
+            self._api_url,
+            lambda: [self.parts[name].process.pid for name in self.executed_by],
         )
         bundle = {
             "name": "live",
@@ -181,8 +199,7 @@ class LiveAirflow:
             **SETTINGS,
             "CORE__PARALLELISM": str(workers),
             "CORE__EXECUTION_API_SERVER_URL": f"{proxy_url}/execution/",
-            # SQLite gives up after five seconds by default, and then the scheduler ends.
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=120",
+            **self.platform(),
             "API__HOST": "127.0.0.1",
             "API__PORT": api,
             "API__BASE_URL": self._api_url,
@@ -216,19 +233,30 @@ class LiveAirflow:
                 name: part(name, "-m", "airflow", name)
                 for name in ("api-server", "scheduler", "dag-processor", "triggerer")
             },
+            **{name: part(name, *command) for name, command in self.more_parts.items()},
         }
         #: Not started by itself.
         self.second_triggerer = part("second-triggerer", "-m", "airflow", "triggerer", "--skip-serve-logs")
         self._http = httpx.Client(base_url=f"{self._api_url}/api/v2", timeout=60, trust_env=False)
 
+    def platform(self) -> dict[str, str]:
+        """The settings of what Airflow runs on: its database and, with another executor, a broker."""
+        # SQLite gives up after five seconds by default, and then the scheduler ends.
+        return {"DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=120"}
+
+    def start_platform(self) -> None:
+        """Start the servers that the database needs."""
+
     def start(self) -> None:
+        self.start_platform()
         self.proxy.start()
         self.parts["stand-in"].start()
         self._migration.start()
         if self._migration.process.wait(LIMIT):
             raise RuntimeError(f"airflow db migrate has failed: {self._migration.log.read_text()[-4000:]}")
-        for part in list(self.parts.values())[1:]:
-            part.start()
+        for part in self.parts.values():
+            if not part.starts:
+                part.start()
         self.wait_for_stand_in()
         wait_until(lambda: self._answers(f"{self._api_url}/api/v2/version"), "the API server to answer")
         token = httpx.get(f"{self._api_url}/auth/token", trust_env=False).json()["access_token"]
@@ -247,25 +275,34 @@ class LiveAirflow:
         self.proxy.stop()
 
     def _answers(self, url: str) -> bool:
-        self._check_parts()
+        self.check_parts()
         try:
             return httpx.get(url, timeout=5, trust_env=False).status_code < 500
         except httpx.TransportError:
             return False
 
-    def _check_parts(self) -> None:
+    def check_parts(self) -> None:
+        """See that all parts are there.
+
+        :raises RuntimeError: one has ended by itself.
+        """
         for name, part in self.parts.items():
             if part.ended_by_itself:
                 raise RuntimeError(f"{name} has ended by itself: {part.log.read_text()[-4000:]}")
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Ask Airflow's public API; return what it answers, ``None`` where there is no such thing."""
-        self._check_parts()
-        for _ in range(20):
-            answer = self._http.request(method, path, **options)
-            if answer.status_code < 500:
-                break
-            # SQLite is locked when others write; a user would try again, too.
+        self.check_parts()
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                answer = self._http.request(method, path, **options)
+            except httpx.TransportError:
+                if not left:
+                    raise
+            else:
+                if answer.status_code < 500:
+                    break
+            # SQLite is locked when others write, another database is down; a user would try again, too.
             time.sleep(0.5)
         if answer.status_code == 404:
             return None
@@ -395,12 +432,22 @@ def running(
     workers: int = 8,
     settings: dict[str, str] | None = None,
 ) -> Iterator[LiveAirflow]:
-    """Run an Airflow. At the end, or when this process dies, everything is killed that it has started."""
+    """Run an Airflow with the executor and the database of ``airflow standalone``, see :func:`started`."""
+    with started(lambda guard: LiveAirflow(root, dags, job_seconds, workers, settings or {}, guard)) as live:
+        yield live
+
+
+@contextmanager
+def started(make: Callable[[IO[bytes]], Live]) -> Iterator[Live]:
+    """Run an Airflow. At the end, or when this process dies, everything is killed that it has started.
+
+    :param make: makes it, given what has to be told the id of every process.
+    """
     guard = subprocess.Popen(
         [sys.executable, str(HERE / "guard.py")], stdin=subprocess.PIPE, start_new_session=True
     )
     assert guard.stdin is not None
-    live = LiveAirflow(root, dags, job_seconds, workers, settings or {}, guard.stdin)
+    live = make(guard.stdin)
     try:
         live.start()
         yield live

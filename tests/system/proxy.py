@@ -89,6 +89,11 @@ class Proxy:
         """The keys of the tasks that are in a worker now."""
         return [key for key, process in list(self._workers.items()) if process.is_running()]
 
+    def process_of(self, key: str) -> psutil.Process | None:
+        """The process of a task, if it is in a worker now."""
+        found = self._worker(key)
+        return found[1] if found else None
+
     def kill_worker(self, key: str) -> bool:
         """Kill the worker of a task, if it has one; return whether it had."""
         with suppress(psutil.NoSuchProcess):

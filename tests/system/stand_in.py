@@ -1,8 +1,8 @@
-"""The stand-in as a process of its own, so that it can be killed: its jobs do no work and end on request.
+"""The stand-in as a process of its own, so that it can be killed: its jobs end on request.
 
 ``python stand_in.py DIRECTORY PORT LOW HIGH``: a job lasts between LOW and HIGH seconds. An object holds the
 name of a gate: its job ends once there is a file of that name in ``DIRECTORY/gates``. If it is empty there is
-no gate.
+no gate. Such a job does no work; one on any longer object does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.local.processing.result import Produced, ProducedFile
+from airflow_provider_oss_async.local.processing.run import process_job
 from airflow_provider_oss_async.local.server.app import serve
 from airflow_provider_oss_async.local.server.cloud import Cloud
 
@@ -30,10 +31,14 @@ EVENTS = {
     "shared": ["events/left/", "events/right/"],
     "paused": ["events/paused/"],
 }
+#: Bytes of the name of a gate, at most.
+LONGEST_NAME = 500
 
 
 def waiting_at(gates: Path) -> Processor:
     def process(spec: Any, source: Path, segments: Any, workdir: Path) -> Produced:
+        if source.stat().st_size > LONGEST_NAME:
+            return process_job(spec, source, segments, workdir)
         gate = source.read_text()
         while gate and not (gates / gate).exists():
             time.sleep(0.1)

@@ -203,6 +203,9 @@ _RIGHTS = {
     "ListBuckets": "oss:ListBuckets",
     "AppendObject": "oss:PutObject",
     "PutObject": "oss:PutObject",
+    "video/info": "oss:GetObject, oss:ProcessImm and imm:DetectMediaMeta",
+    "audio/info": "oss:GetObject, oss:ProcessImm and imm:DetectMediaMeta",
+    "image/info": "oss:GetObject",
     "AssumeRole": "sts:AssumeRole",
 }
 _PREFIX = {"OSS": "oss", "IMM": "imm", "SMQ": "mns", "STS": "sts"}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_oss_async.clients.errors import Failure, sdk_failure, service_error
+from airflow_provider_oss_async.clients.media_info import parse_media_info
 from airflow_provider_oss_async.exceptions import OSSServiceError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from alibabacloud_oss_v2.aio import AsyncClient
 
     from airflow_provider_oss_async.clients.credentials import Credentials, CredentialsSource
+    from airflow_provider_oss_async.clients.media_info import MediaInfo, MediaKind
     from airflow_provider_oss_async.process.pattern import KeyPattern
 
 T = TypeVar("T")
@@ -252,6 +254,24 @@ class OSSClient:
                 Failure("OSS", detail="more bytes than were asked for"), action="GetObject", subject=key
             )
         return body
+
+    async def media_info(self, bucket: str, key: str, kind: MediaKind) -> MediaInfo:
+        """Return what OSS says of a media file; each call is billed.
+
+        https://www.alibabacloud.com/help/en/oss/user-guide/video-information-extraction
+
+        :param kind: what the file is; decides which of the three operations is asked.
+        """
+        from alibabacloud_oss_v2.models import GetObjectRequest
+
+        action, subject = f"{kind}/info", f"oss://{bucket}/{key}"
+        request = GetObjectRequest(bucket, key, process=action)
+        result = await self._call(action, subject, lambda: self.sdk.get_object(request, retry_max_attempts=1))
+        try:
+            return parse_media_info(kind, result.body.content, _identifier(result.etag))
+        except ValueError as error:
+            failure = Failure("OSS", detail=str(error))
+        raise service_error(failure, action=action, subject=subject)
 
     async def append(self, bucket: str, key: str, position: int, data: bytes) -> int:
         """Add bytes to the end of an appendable object, which position 0 creates; return its new length.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from alibabacloud_oss_v2 import Client
     from alibabacloud_oss_v2.aio import AsyncClient
 
+    from airflow_provider_oss_async.clients.media_info import MediaInfo, MediaKind
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.hooks.submit_many import SubmitOutcome
     from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
@@ -390,6 +391,38 @@ class OSSAsyncHook(BaseHook):
     def exists(self, key: str) -> bool:
         """Whether an object exists; arguments and errors as :meth:`aexists`."""
         return _run(self.aexists(key), "aexists")
+
+    async def amedia_info(self, uri: str, *, kind: MediaKind | None = None) -> MediaInfo:
+        """Return what OSS says of a media file: container, streams, sizes, duration. Each call is billed.
+
+        It needs the rights ``oss:GetObject``, and for video and audio ``oss:ProcessImm`` and
+        ``imm:DetectMediaMeta`` too.
+        https://www.alibabacloud.com/help/en/oss/user-guide/video-information-extraction
+
+        :param uri: ``oss://bucket/key``, or a key in the default bucket.
+        :param kind: ``video``, ``audio`` or ``image``; default by the extension.
+        :return: see :class:`~airflow_provider_oss_async.clients.media_info.MediaInfo`.
+        :raises ProcessError: an argument is wrong, or the extension does not tell the kind; nothing was sent.
+        :raises OSSServiceError: the request was refused, or got no answer.
+        """
+        from airflow_provider_oss_async.clients.media_info import MEDIA_KINDS, media_kind
+
+        settings = await self.aget_settings()
+        if kind is not None and kind not in MEDIA_KINDS:
+            raise ProcessError(f"kind={shown(kind)} is not allowed: expected {' or '.join(MEDIA_KINDS)}")
+        found = ObjectURI.parse(uri, name="uri", default_bucket=settings.bucket)
+        kind = kind or media_kind(found.key)
+        if kind is None:
+            raise ProcessError(
+                f"uri={shown(uri)}: the extension does not tell what it is: set kind to "
+                f"{' or '.join(MEDIA_KINDS)}"
+            )
+        async with open_services(settings) as services:
+            return await services.oss.media_info(found.bucket, found.key, kind)
+
+    def media_info(self, uri: str, *, kind: MediaKind | None = None) -> MediaInfo:
+        """Return what OSS says of a media file; arguments and errors as :meth:`amedia_info`."""
+        return _run(self.amedia_info(uri, kind=kind), "amedia_info")
 
     def resolve_uri(self, value: str, *, name: str = "key") -> tuple[str, str]:
         """Return bucket and key of ``oss://bucket/key`` or of a key in the connection's default bucket.

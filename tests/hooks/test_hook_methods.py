@@ -37,6 +37,7 @@ def submit() -> OSSJob:
         (lambda hook: hook.get_status("T", imm_task_type="MediaConvert"), "aget_status"),
         (lambda hook: hook.list_keys(), "alist_keys"),
         (lambda hook: hook.exists("in.mov"), "aexists"),
+        (lambda hook: hook.media_info("in.mov"), "amedia_info"),
     ],
 )
 async def test_inside_an_event_loop_the_coroutine_is_named(
@@ -192,3 +193,18 @@ def test_the_default_bucket(connect: Callable[..., None]) -> None:
     assert OSSAsyncHook().default_bucket == ""
     with pytest.raises(ProcessError, match="names no bucket"):
         OSSAsyncHook().list_keys("a/")
+
+
+# Media
+
+
+def test_wrong_arguments_of_media_info(stand: Stand) -> None:
+    hook = OSSAsyncHook()
+    for arguments, words in (
+        ({"uri": "in.bin"}, "the extension does not tell"),
+        ({"uri": "in.mov", "kind": "text"}, "kind='text' is not allowed: expected video or audio or image"),
+        ({"uri": "", "kind": "video"}, "uri=''"),
+    ):
+        with pytest.raises(ProcessError, match=words):
+            hook.media_info(**arguments)  # type: ignore[arg-type]
+    assert stand.requests("OSS:GetObject") == 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_oss_async.batch.in_flight_limit import MAX_POLL_INTERVAL, InFlightLimit
 from airflow_provider_oss_async.batch.ledger import (
     LINGER,
     LedgerWriter,
@@ -19,12 +20,19 @@ from airflow_provider_oss_async.batch.ledger import (
     read_blocks,
     refused,
 )
-from airflow_provider_oss_async.batch.manifest import iso, record_of, write_manifest
+from airflow_provider_oss_async.batch.manifest import iso, write_manifest
 from airflow_provider_oss_async.batch.plan import TURN, RequestBuilder, make_plan
 from airflow_provider_oss_async.batch.sources import may_vanish
-from airflow_provider_oss_async.batch.state import FAILED, FINAL, STATES, VERSION, BatchState, Row
+from airflow_provider_oss_async.batch.state import FINAL, VERSION, BatchState, Row
+from airflow_provider_oss_async.batch.summary import (
+    GENERAL_KINDS,
+    batch_error,
+    counted,
+    may_be_tried_again,
+    progress_text,
+    summarize,
+)
 from airflow_provider_oss_async.clients.errors import (
-    FINAL_KINDS,
     PASSING_KINDS,
     diagnose,
     missing_resource,
@@ -36,7 +44,6 @@ from airflow_provider_oss_async.exceptions import (
     LedgerError,
     LedgerFencedError,
     OSSAsyncError,
-    OSSBatchFailedError,
     OSSJobTimeoutError,
     OSSServiceError,
     OSSSubmitError,
@@ -53,7 +60,7 @@ from airflow_provider_oss_async.jobs.waiting import settle_project
 from airflow_provider_oss_async.process import ObjectURI
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
 
     from airflow_provider_oss_async.batch.specification import BatchSpecification
     from airflow_provider_oss_async.jobs.poller import PollSubscription
@@ -65,16 +72,8 @@ log = logging.getLogger(__name__)
 SUBMIT_CONCURRENCY = 32
 #: Refusals in a row for one reason that concerns all objects, after which the batch stops.
 MAX_REFUSALS = 20
-#: Kinds of errors that concern all objects. They cost nothing, so a retry of the task takes them again.
-GENERAL_KINDS = frozenset({"rights", "credentials", "clock", "endpoint"})
-#: Characters of a message that the ledger keeps, and failures that the summary names.
-MAX_MESSAGE, MAX_FAILURES = 300, 20
-#: Seconds that a job may wait in the queue of its project; IMM says "tens of minutes".
-QUEUE_SECONDS = 600.0
-#: Seconds between two polls of a job at most.
-MAX_POLL_INTERVAL = 30.0
-#: Jobs that must have ended before their durations count.
-MIN_MEASURED = 20
+#: Characters of a message that the ledger keeps.
+MAX_MESSAGE = 300
 #: Entries of the plan that go into one block.
 CHUNK = 1000
 #: Objects that are being submitted, at once: each is a task of the event loop, and a running job is none.
@@ -166,9 +165,7 @@ class BatchRunner:
         self._refusals = 0
         #: Objects that were refused once for a reason that may concern all objects.
         self._denied: set[int] = set()
-        self._concurrency: int | None = None
-        self._squeeze = 1.0
-        self._durations: deque[float] = deque(maxlen=200)
+        self._limit = InFlightLimit(spec.max_in_flight)
         self._begun = time.monotonic()
         self._ended_here = 0
 
@@ -210,7 +207,10 @@ class BatchRunner:
             if self.state.phase in ("", "planning"):
                 await self._plan()
             elif self.state.phase == "finished" or self.state.detail["try"] < self._spec.try_number:
-                again = [index for index, row in enumerate(self.state.rows) if self._may_be_tried_again(row)]
+                uncertain = self._spec.on_uncertain_submit
+                again = [
+                    index for index, row in enumerate(self.state.rows) if may_be_tried_again(row, uncertain)
+                ]
                 await self._phase("running", {"try": self._spec.try_number, "again": again})
             await self._settle_concurrency()
             await self._work()
@@ -262,7 +262,7 @@ class BatchRunner:
                 log.info(
                     "Resuming the batch: %d objects, %s; ledger %s",
                     len(state.rows),
-                    _counted(state.counts()) or "no plan yet",
+                    counted(state.counts()) or "no plan yet",
                     self._ledger_uri,
                 )
             return
@@ -328,7 +328,7 @@ class BatchRunner:
             plan.found,
             len(plan.rows),
             plan.size,
-            _counted(Counter(reason for _, reason in plan.set_aside)) or "none",
+            counted(Counter(reason for _, reason in plan.set_aside)) or "none",
             self._ledger_uri,
         )
 
@@ -347,37 +347,13 @@ class BatchRunner:
             return
         project = await self._project(self._source(self.state.rows[0]).bucket)
         try:
-            self._concurrency = await retry(
+            self._limit.engine_concurrency = await retry(
                 lambda: self._services.imm.get_engine_concurrency(project),
                 seconds=self._services.timing.retry_seconds,
                 backoff=self._services.timing.call_backoff,
             )
         except OSSServiceError as error:
             log.info("The concurrency of IMM project %s is not known: %s", project, error)
-
-    @property
-    def in_flight_limit(self) -> int:
-        """How many jobs may be under way: what the project works off before its queue times out."""
-        limit = self._spec.max_in_flight
-        slots = self._concurrency
-        if slots is None:
-            return max(1, int(limit * self._squeeze))
-        allowed = 2.0 * slots
-        if len(self._durations) >= MIN_MEASURED:
-            # What was measured includes the time in the queue.
-            measured = sum(self._durations) / len(self._durations)
-            work = measured * min(1.0, slots / max(1, self._in_flight))
-            allowed = slots * (1 + QUEUE_SECONDS / max(work, 0.001))
-        return max(1, min(limit, int(allowed * self._squeeze)))
-
-    @property
-    def poll_interval(self) -> float:
-        """Seconds between the first two polls of a job: an eighth of what the jobs before took."""
-        least = self._services.timing.min_poll_interval
-        if len(self._durations) < MIN_MEASURED:
-            return least
-        mean = sum(self._durations) / len(self._durations)
-        return min(MAX_POLL_INTERVAL, max(least, mean / 8))
 
     # The work
 
@@ -414,7 +390,7 @@ class BatchRunner:
                 await self._settle_ended(*self._ended_jobs.popleft())
             if self._deadline_passed and not self._in_flight:
                 break
-            room = 0 if self._deadline_passed else self.in_flight_limit - self._in_flight
+            room = 0 if self._deadline_passed else self._limit.allowed(self._in_flight) - self._in_flight
             free = MAX_SUBMITTING - len(self._active)
             # Several at a time, so that this is not done for each object.
             room = min(room, free if free >= TURN else 0)
@@ -602,7 +578,7 @@ class BatchRunner:
         limit = min(begun + self._spec.object_timeout, begun + MAX_TIMEOUT)
         if row.budget or limit < time.time():
             limit = max(limit, min(time.time() + self._spec.object_timeout, begun + MAX_TIMEOUT))
-        interval = self.poll_interval
+        interval = self._limit.poll_interval(self._services.timing.min_poll_interval)
         following = self._services.poller.follow(
             job,
             functools.partial(self._note_end, index),
@@ -653,7 +629,7 @@ class BatchRunner:
         row = self.state.rows[index]
         finished = _epoch(status.finished_at)
         if status.state == "succeeded":
-            self._durations.append(max(0.0, (finished or time.time()) - row.submitted))
+            self._limit.note_duration((finished or time.time()) - row.submitted)
             content = None
             if job.task_type == "DecodeBlindWatermark":
                 try:
@@ -672,8 +648,7 @@ class BatchRunner:
             return
         kind = diagnose("job", status.code, status.detail).kind
         if kind == "queue_timeout":
-            # The project processes fewer jobs than was estimated.
-            self._squeeze = max(0.25, self._squeeze * 0.9)
+            self._limit.note_queue_timeout()
         if kind in PASSING_KINDS and row.attempt - row.budget < self._spec.attempts:
             self._end(index, "a", code=status.code, message=status.detail, finished=finished)
             self._put_back(index, self._timing.retry_delay * 2 ** (row.attempt - row.budget - 1))
@@ -745,83 +720,24 @@ class BatchRunner:
             self._ledger_uri.bucket, f"{self._ledger_uri.key.rpartition('/')[0]}/manifest-{suffix}"
         )
         await write_manifest(self._services, self.state, self._builder, manifest)
-        summary = await self.summary(str(manifest))
-        log.info("%s", self._progress_text())
+        summary = await summarize(self.state, self._spec, str(manifest))
+        log.info("%s", self._progress_text)
         await self._phase("finished", {"try": self._spec.try_number, "summary": summary})
         return summary
-
-    async def summary(self, manifest: str = "") -> dict[str, Any]:
-        """Return counts, sizes, addresses and the first failures as JSON natives."""
-        state = self.state
-        counts: Counter[str] = Counter()
-        codes: Counter[str] = Counter()
-        failures: list[dict[str, Any]] = []
-        size = jobs = again = 0
-        for number, row in enumerate(state.rows):
-            if number % 5000 == 0:
-                await asyncio.sleep(0)
-            counts[row.state] += 1
-            size += max(0, row.size)
-            jobs += bool(row.task_id) + len(row.earlier)
-            if row.state in FAILED:
-                codes[row.code or STATES[row.state]] += 1
-                if len(failures) < MAX_FAILURES:
-                    failures.append(record_of(state, row, ""))
-            again += row.state not in FINAL or self._may_be_tried_again(row)
-        failed = sum(counts[letter] for letter in FAILED)
-        unfinished = sum(count for letter, count in counts.items() if letter not in FINAL)
-        tolerated = self._spec.max_failed
-        if isinstance(tolerated, float) and tolerated < 1:
-            tolerated = tolerated * len(state.rows)
-        return {
-            "ok": not unfinished and failed <= tolerated,
-            "objects": len(state.rows),
-            **{name: counts[letter] for letter, name in STATES.items() if letter in FINAL},
-            "unfinished": unfinished,
-            "set_aside": dict(Counter(reason for _, reason in state.set_aside)),
-            "bytes": size,
-            "jobs": jobs,
-            "codes": dict(codes),
-            "again": again,
-            "failures": failures,
-            "manifest": manifest,
-            "ledger": str(self._ledger_uri),
-        }
-
-    def _may_be_tried_again(self, row: Row) -> bool:
-        """Whether a later try of the task takes an ended object again."""
-        if row.state == "u":
-            return bool(row.task_id) or self._spec.on_uncertain_submit == "resubmit"
-        if row.state == "r":
-            kind = diagnose("OSS", row.code, row.message, action="AsyncProcessObject").kind
-            return kind in GENERAL_KINDS or kind not in FINAL_KINDS
-        if row.state == "f":
-            return diagnose("job", row.code, row.message).kind not in FINAL_KINDS
-        return row.state in ("l", "o")
 
     async def _report_progress(self) -> None:
         while True:
             await asyncio.sleep(self._timing.progress)
             if self.state.rows:
-                log.info("%s", self._progress_text())
+                log.info("%s", self._progress_text)
             try:
                 self._writer.post(["h", self._now()])
             except LedgerError:
                 return
 
+    @property
     def _progress_text(self) -> str:
-        counts = self.state.counts()
-        total, aside = len(self.state.rows), len(self.state.set_aside)
-        failed = sum(counts[letter] for letter in FAILED)
-        ended = sum(count for letter, count in counts.items() if letter in FINAL)
-        submitted = total - counts[""] - counts["i"]
-        rate = self._ended_here / max(0.001, time.monotonic() - self._begun)
-        left = f"{(total - ended) / rate / 60:.0f} minutes" if rate > 0 and self._ended_here else "not known"
-        return (
-            f"Batch: {total + aside} found, {aside} set aside, {submitted} submitted, {counts['t']} running, "
-            f"{counts['s']} succeeded, {failed} failed, {counts['g']} gone; "
-            f"{rate:.1f} objects/s, remaining: {left}"
-        )
+        return progress_text(self.state, self._ended_here, time.monotonic() - self._begun)
 
     async def _stop(self) -> None:
         """Let submissions under way end, and store what is known."""
@@ -850,42 +766,3 @@ def _epoch(text: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-
-
-def batch_error(summary: dict[str, Any]) -> OSSBatchFailedError:
-    """Return the error of a batch of which too much has failed."""
-    codes = _counted(summary["codes"])
-    failed = sum(summary[STATES[letter]] for letter in FAILED)
-    reasons = []
-    if failed:
-        reasons.append(f"{failed} of {summary['objects']} objects failed ({codes})")
-    if summary["unfinished"]:
-        reasons.append(f"{summary['unfinished']} had not ended at the deadline")
-    first = "; ".join(
-        f"{record['source']}: {record.get('code', '')} {record.get('message', '')}".rstrip()
-        for record in summary["failures"][:3]
-    )
-    again = summary["again"]
-    advice = (
-        f"A retry takes {again} of them again, and nothing that has succeeded."
-        if again
-        else "No retry can mend this: correct the objects or the arguments, and clear the task."
-    )
-    code = next(iter(Counter(summary["codes"]).most_common(1)), ("",))[0]
-    return OSSBatchFailedError(
-        error_text(
-            f"{' and '.join(reasons) or 'The batch failed'}{f'. First: {first}' if first else ''}",
-            advice,
-            manifest=summary["manifest"],
-            ledger=summary["ledger"],
-        ),
-        summary=summary,
-        code=str(code),
-        advice=advice,
-    )
-
-
-def _counted(counts: Any) -> str:
-    """Return counts as text, such as ``3 archived, 1 folder``; the most frequent first."""
-    items: Iterable[tuple[str, int]] = Counter(counts).most_common(10)
-    return ", ".join(f"{count} {STATES.get(name, name) or 'pending'}" for name, count in items if count)

@@ -24,6 +24,7 @@ from airflow_provider_oss_async.operators import audio, document, image, process
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
 from airflow_provider_oss_async.operators.specification import OSSSpecificationOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS, Specification
+from airflow_provider_oss_async.process.presets import PRESETS, PUBLISHED
 from tests import readme_tables
 
 if TYPE_CHECKING:
@@ -263,6 +264,8 @@ def reference() -> str:
                 if a.name in ("process", "imm_task_type")
             ],
         ),
+        "",
+        *_presets(),
     ]
     return "\n".join(lines) + "\n"
 
@@ -391,6 +394,29 @@ def _section(cls: type[OSSSpecificationOperator]) -> Iterator[str]:
     own = class_arguments(cls) if cls.own_arguments else []
     for argument in (a for a in own if a.name in cls.own_arguments):
         yield from (f"`{argument.name}`: {_markdown(_plain_doc(argument))}.", "")
+
+
+def _presets() -> Iterator[str]:
+    yield from ("## Presets", "")
+    yield (
+        '`preset("h264_720p", frame_rate=25)` of `airflow_provider_oss_async.process.presets` returns the '
+        "specification that stands here, with overrides; `None` takes an argument away, and what is in bold "
+        "cannot be overridden. `version=1` pins one: a released version never changes."
+    )
+    yield ""
+    rows = []
+    for one in (one for versions in PRESETS.values() for one in versions.values()):
+        shown = {name: f"`{name}={value!r}`" for name, value in one.arguments.items()}
+        shown.update({name: f"**{shown[name]}**" for name in one.fixed})
+        arguments = f"`{one.specification.__name__}`: {', '.join(shown.values())}"
+        rows.append(_row([f"`{one.name}`", str(one.version), one.meaning, arguments, one.source]))
+    yield from _table(("Preset", "Version", "What for", "Arguments", "Source"), rows)
+    yield from ("", "Tables that are published for other services, whose values differ, in kbit/s:", "")
+    published = [
+        _row([row.service, row.template, *map(str, (row.width, row.video, row.audio)), row.source])
+        for row in PUBLISHED
+    ]
+    yield from _table(("Service", "Template", "Width", "Video", "Audio", "Source"), published)
 
 
 def _cells(field: Field) -> list[str]:

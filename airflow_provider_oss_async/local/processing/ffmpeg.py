@@ -141,11 +141,13 @@ class Timeline:
     :param start: beginning of the first frame.
     :param end: end of the last one.
     :param keyframes: beginnings of the keyframes.
+    :param frames: number of frames.
     """
 
     start: float
     end: float
     keyframes: tuple[float, ...]
+    frames: int = 0
 
 
 def timelines(path: Path) -> dict[str, Timeline]:
@@ -170,6 +172,7 @@ def timelines(path: Path) -> dict[str, Timeline]:
             float(min(begin for begin, _, _ in frames) * bases[stream]),
             float(max(end for _, end, _ in frames) * bases[stream]),
             tuple(float(begin * bases[stream]) for begin, _, is_key in frames if is_key),
+            len(frames),
         )
         for stream, frames in found.items()
     }

@@ -3,29 +3,36 @@
 A fault is a JSON object, given to ``POST /_local/faults``, to ``--fault`` on the command line or, in a list,
 in the environment variable ``OSS_ASYNC_LOCAL_FAULTS``:
 
-=================  ========================================================================================
-``kind``           effect
-=================  ========================================================================================
-``delay``          the answer is sent ``seconds`` later
-``refuse``         nothing is done; answers ``status``, ``code``, ``message`` (default 500 InternalError)
-``throttle``       nothing is done; the service's throttling answer: retry after ``seconds`` (default 1)
-``deny``           nothing is done; the service's answer to a missing right
-``close``          nothing is done; the connection is closed without an answer
-``lose``           the request is carried out, then the connection is closed without an answer
-``cut``            the request is carried out, half of the answer is sent, then the connection is closed
-``hang``           the request is carried out, no answer is sent
-``job_delay``      the job ends ``seconds`` later
-``job_fail``       the job fails with ``code`` and ``message``
-``job_forget``     the record of the job is gone ``seconds`` after the submission
-``notify_drop``    the completion message is not published
-``notify_twice``   the completion message is published twice
-``notify_base64``  the completion message is published in base64
-``event_drop``     the message of an object event is not sent
-``event_twice``    the message of an object event is sent twice
-``event_delay``    the message of an object event is sent ``seconds`` later
-``event_swap``     the message of an object event is sent after the next one of its rule, or after
-                   ``seconds`` at the latest (default 1)
-=================  ========================================================================================
+=======================  ===================================================================================
+``kind``                 effect
+=======================  ===================================================================================
+``delay``                the answer is sent ``seconds`` later
+``refuse``               nothing is done; answers ``status``, ``code``, ``message``; default 500 InternalError
+``throttle``             nothing is done; the service's throttling answer: retry after ``seconds``, default 1
+``deny``                 nothing is done; the service's answer to a missing right
+``close``                nothing is done; the connection is closed without an answer
+``lose``                 the request is carried out, then the connection is closed without an answer
+``cut``                  the request is carried out, half of the answer is sent, then the connection is closed
+``hang``                 the request is carried out, no answer is sent
+``job_delay``            the job ends ``seconds`` later
+``job_fail``             the job fails with ``code`` and ``message``
+``job_forget``           the record of the job is gone ``seconds`` after the submission
+``output_missing``       the job succeeds and writes nothing
+``output_last_missing``  the job succeeds and does not write its last page or frame
+``output_empty``         the job succeeds, and what it writes is empty
+``output_cut``           the job succeeds and writes half of the bytes
+``output_first_clip``    the merge succeeds and holds its first object only
+``output_no_audio``      the job succeeds, and its audio is missing
+``output_half_size``     the job succeeds, and its pictures are half as wide and high
+``notify_drop``          the completion message is not published
+``notify_twice``         the completion message is published twice
+``notify_base64``        the completion message is published in base64
+``event_drop``           the message of an object event is not sent
+``event_twice``          the message of an object event is sent twice
+``event_delay``          the message of an object event is sent ``seconds`` later
+``event_swap``           the message of an object event is sent after the next one of its rule, or after
+                         ``seconds`` at the latest (default 1)
+=======================  ===================================================================================
 
 ``match`` is a shell pattern. For requests it is compared with ``SERVICE:Action``, such as ``IMM:GetTask`` or
 ``OSS:*``; for ``deny`` with each right that the request needs (``oss:PutObject``); for jobs and messages
@@ -47,7 +54,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 REQUEST_KINDS = ("delay", "refuse", "throttle", "deny", "close", "lose", "cut", "hang")
-JOB_KINDS = ("job_delay", "job_fail", "job_forget", "notify_drop", "notify_twice", "notify_base64")
+OUTPUT_KINDS = (
+    "output_missing", "output_last_missing", "output_empty", "output_cut", "output_first_clip",
+    "output_no_audio", "output_half_size",
+)  # fmt: skip
+JOB_KINDS = (
+    "job_delay", "job_fail", "job_forget", *OUTPUT_KINDS, "notify_drop", "notify_twice", "notify_base64",
+)  # fmt: skip
 EVENT_KINDS = ("event_drop", "event_twice", "event_delay", "event_swap")
 KINDS = REQUEST_KINDS + JOB_KINDS + EVENT_KINDS
 #: Longest time of a fault, in seconds.

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_oss_async.local.processing.output_keys import output_of
 from airflow_provider_oss_async.local.processing.result import JobFailed, Produced
+from airflow_provider_oss_async.local.processing.wrong_output import change, first_clip
 from airflow_provider_oss_async.local.server.behaviour import Behaviour
+from airflow_provider_oss_async.local.server.faults import OUTPUT_KINDS
 from airflow_provider_oss_async.process import ObjectURI, Specification, parse_process, read_specification
 
 if TYPE_CHECKING:
@@ -145,11 +147,12 @@ class JobRunner:
         for fault in self._faults.take("job_forget", *job.subjects):
             asyncio.get_running_loop().call_later(fault.duration(), self._table.forget, job.task_id)
         failures = self._faults.take("job_fail", *job.subjects)
-        task = asyncio.create_task(self._run(job, seconds, failures))
+        wrong = [kind for kind in OUTPUT_KINDS if self._faults.take(kind, *job.subjects)]
+        task = asyncio.create_task(self._run(job, seconds, failures, wrong))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, job: JobRecord, seconds: float, failures: list[Fault]) -> None:
+    async def _run(self, job: JobRecord, seconds: float, failures: list[Fault], wrong: list[str]) -> None:
         engine = self.engines[job.project]
         try:
             await engine.acquire(self.queue_seconds)
@@ -169,7 +172,7 @@ class JobRunner:
             for fault in failures:
                 raise JobFailed(fault.code or "InternalError", fault.message or "A fault was configured.")
             loop = asyncio.get_running_loop()
-            produced, written = await loop.run_in_executor(self._threads, self._process, job)
+            produced, written = await loop.run_in_executor(self._threads, self._process, job, wrong)
             job.outputs = [str(output) for output in written]
             for output, stored in written.items():
                 self._written(output.bucket, stored)
@@ -191,22 +194,25 @@ class JobRunner:
         self._table.save(job)
         self._finished(job)
 
-    def _process(self, job: JobRecord) -> tuple[Produced, dict[ObjectURI, StoredObject]]:
+    def _process(self, job: JobRecord, wrong: list[str]) -> tuple[Produced, dict[ObjectURI, StoredObject]]:
         process = parse_process(job.process)
         workdir = self._store.temporary()
         (workdir / "out").mkdir(parents=True)
         try:
             stored = self._store.find(job.bucket, job.key)
             source = self._fetch(job.bucket, job.key, workdir / "source")
-            segments = {
+            segments: Mapping[str, Path] = {
                 segment.object: self._fetch(job.bucket, segment.object, workdir / f"segment{number}")
                 for number, segment in enumerate(process.segments)
             }
-            produced = self._processor(read_specification(process), source, segments, workdir / "out")
+            spec = read_specification(process)
+            if "output_first_clip" in wrong:
+                spec, source, segments = first_clip(spec, source, segments)
+            produced = self._processor(spec, source, segments, workdir / "out")
             if self._stopping:  # the next server runs the job again
                 raise JobFailed("InternalError", "The server stopped.")
             written = {}
-            for file in produced.files:
+            for file in change(wrong, produced.files):
                 output = output_of(
                     process,
                     ObjectURI(job.bucket, job.key),

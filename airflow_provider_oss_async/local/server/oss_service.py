@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 
 from aiohttp import web
 
+from airflow_provider_oss_async.local.processing.result import JobFailed
 from airflow_provider_oss_async.local.server.job_table import iso
 from airflow_provider_oss_async.local.server.markup import Content, read_xml, to_xml
 from airflow_provider_oss_async.local.server.object_events import event_type
@@ -136,6 +137,8 @@ OPERATIONS = (
     _operation("object", "PUT", "CopyObject", "x-oss-copy-source"),
     _operation("object", "PUT", "PutObject"),
     _operation("object", "GET", "ListParts", "uploadId", "max-parts part-number-marker encoding-type"),
+    # Which of the three, the value of x-oss-process tells.
+    _operation("object", "GET", "ProcessObject", "x-oss-process"),
     _operation("object", "GET", "GetObject", "", " ".join(f"response-{name}" for name in _RESPONSE_HEADERS)),
     _operation("object", "HEAD", "HeadObject", "", "objectMeta"),
     _operation("object", "DELETE", "AbortMultipartUpload", "uploadId"),
@@ -145,6 +148,8 @@ OPERATIONS = (
     _operation("object", "POST", "InitiateMultipartUpload", "uploads", "encoding-type sequential"),
     _operation("object", "POST", "CompleteMultipartUpload", "uploadId", "encoding-type"),
 )
+#: Values of ``x-oss-process`` that are synchronous operations of the stand-in.
+INFO_OPERATIONS = ("video/info", "audio/info", "image/info")
 
 
 class OSSService:
@@ -173,6 +178,7 @@ class OSSService:
             "CopyObject": self._copy_object,
             "PutObject": self._put_object,
             "ListParts": self._list_parts,
+            **dict.fromkeys(INFO_OPERATIONS, self._media_info),
             "GetObject": self._get_object,
             "HeadObject": self._get_object,
             "AbortMultipartUpload": self._abort_upload,
@@ -514,6 +520,34 @@ class OSSService:
         await response.write_eof()
         return response
 
+    async def _media_info(self, call: _Call) -> web.Response:
+        stored = self._object(call.bucket, call.key)
+        kind = call.query["x-oss-process"].partition("/")[0]
+        if kind != "image" and self._bucket(call.bucket).imm_project is None:
+            raise Refusal(
+                404, "Imm Client", "ResourceNotFound, The specified resource Attachment is not found."
+            )
+        # The libraries are imported with the first request that needs them.
+        from airflow_provider_oss_async.local.processing.media_info import describe
+
+        path = self._store.path(call.bucket, call.key)
+        try:
+            found = await asyncio.to_thread(describe, kind, path)
+        except JobFailed as error:
+            if kind == "image":
+                raise Refusal(400, error.code, error.message) from None
+            # The words for a file that cannot be read are not documented.
+            raise Refusal(400, "Imm Client", f"{error.code}, {error.message}", ec="0056-00000001") from None
+        request_id = _request_id()
+        return web.json_response(
+            found if kind == "image" else {"RequestId": request_id, **found},
+            headers={
+                "x-oss-request-id": request_id,
+                "Last-Modified": formatdate(stored.modified, usegmt=True),
+                **_written(stored),
+            },
+        )
+
     async def _delete_object(self, call: _Call) -> web.Response:
         self._bucket(call.bucket)
         deleted = self._store.delete(call.bucket, call.key)
@@ -690,6 +724,9 @@ def _action(request: web.Request, bucket: str, key: str, query: dict[str, str]) 
         if (operation.level, operation.method) == (level, request.method) and operation.required <= names:
             signing = {n for n in names if n.startswith("x-oss-") and n != "x-oss-process"} | _V1_QUERY
             unknown = names - operation.required - operation.optional - signing
+            if operation.action == "ProcessObject" and not unknown:
+                named = query["x-oss-process"]
+                return named if named in INFO_OPERATIONS else "NotImplemented"
             return "NotImplemented" if unknown else operation.action
     return "NotImplemented"
 

@@ -9,6 +9,9 @@ _OTHERS = {
     "OSS:ListObjectsV2": ("oss:ListObjects",),
     "OSS:AppendObject": ("oss:PutObject",),
     "OSS:CopyObject": ("oss:GetObject", "oss:PutObject"),
+    "OSS:video/info": ("oss:GetObject", "oss:ProcessImm", "imm:DetectMediaMeta"),
+    "OSS:audio/info": ("oss:GetObject", "oss:ProcessImm", "imm:DetectMediaMeta"),
+    "OSS:image/info": ("oss:GetObject",),
 }
 _PREFIXES = {"OSS": "oss", "IMM": "imm", "SMQ": "mns"}
 

@@ -188,3 +188,12 @@ def test_a_job_can_be_forgotten(service: LocalService, client: oss.Client) -> No
     with pytest.raises(ClientException) as caught:
         wait_for_end(imm_client(service), task_id)
     assert caught.value.code == "ResourceNotFound"
+
+
+def test_outputs_that_are_wrong(service: LocalService, client: oss.Client) -> None:
+    for kind, size in (("output_missing", None), ("output_empty", 0), ("output_cut", 2)):
+        admin(service, "POST", "faults", {"kind": kind, "match": "video/*"})
+        task = wait_for_end(imm_client(service), submit(client, convert(f"{kind}.mp4")))
+        assert task.status == "Succeeded"
+        key = f"{kind}.mp4"
+        assert (len(service.get(key)) if key in service.objects() else None) == size

@@ -300,3 +300,44 @@ def test_accepted_submissions_are_logged(client: oss.Client, tmp_path: Path) -> 
     assert [(line["task_id"], line["source"], line["process"]) for line in lines] == [
         (task_id, "oss://media/in.mov", convert())
     ]
+
+
+# What is in a file
+
+
+def info(client: oss.Client, key: str, process: str, bucket: str = "media") -> dict[str, Any]:
+    answer = client.get_object(oss.GetObjectRequest(bucket, key, process=process))
+    assert answer.body is not None
+    found: dict[str, Any] = json.loads(answer.body.read())
+    return {**found, "etag": answer.etag}
+
+
+def test_what_is_in_a_file(service: LocalService, clips: dict[str, Path]) -> None:
+    client = oss_client(service)
+    put(client, "a.mp4", clips["wide.mp4"].read_bytes())
+    for process in ("video/info", "audio/info"):
+        found = info(client, "a.mp4", process)
+        assert found["VideoStreams"][0]["AverageFrameRate"].count("/") == 1
+        assert found["AudioStreams"][0]["CodecName"] == "aac"
+        assert found["etag"] == client.head_object(oss.HeadObjectRequest("media", "a.mp4")).etag
+
+
+def test_what_the_information_about_a_file_needs(service: LocalService) -> None:
+    client = oss_client(service)
+    service.cloud.store.create_bucket("loose", "cn-hangzhou", service.cloud.owner)
+    put(client, "text.mp4", b"text")
+    put(client, "text.mp4", b"text", bucket="loose")
+    for key, process, bucket, status, code in (
+        ("none.mp4", "video/info", "media", 404, "NoSuchKey"),
+        ("text.mp4", "video/info", "loose", 404, "Imm Client"),
+        ("text.mp4", "video/info", "media", 400, "Imm Client"),
+        ("text.mp4", "image/info", "loose", 400, "InvalidArgument"),
+        ("text.mp4", "image/resize,w_10", "media", 501, "NotImplemented"),
+    ):
+        with pytest.raises(oss.exceptions.OperationError) as caught:
+            info(client, key, process, bucket)
+        assert (refusal(caught.value).status_code, refusal(caught.value).code) == (status, code)
+    service.add_fault("deny", match="imm:DetectMediaMeta")
+    with pytest.raises(oss.exceptions.OperationError) as caught:
+        info(client, "text.mp4", "audio/info")
+    assert refusal(caught.value).code == "AccessDenied"

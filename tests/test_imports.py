@@ -62,6 +62,8 @@ TESTED_ELSEWHERE = {
     "batch/sources.py": "batch/test_plan.py",
     "batch/specification.py": "batch/test_runner.py",
     "batch/state.py": "batch/test_crashes.py",
+    # Polls are tested through the poller, whose rounds they are.
+    "jobs/poll_group.py": "jobs/test_poller.py",
     # Conversions are tested by their results, whatever makes them.
     "local/processing/office.py": "local/processing/test_documents.py",
     "local/processing/office_xml.py": "local/processing/test_documents.py",

@@ -20,7 +20,8 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus
 from airflow_provider_oss_async.jobs.job_errors import timeout_error
-from airflow_provider_oss_async.jobs.poller import MAX_REFUSALS, PROGRESS_INTERVAL
+from airflow_provider_oss_async.jobs.poll_group import MAX_REFUSALS
+from airflow_provider_oss_async.jobs.poller import PROGRESS_INTERVAL
 from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import check_outputs, outputs_of
 

@@ -48,7 +48,7 @@ class CursorTiming:
         that the cursor cannot be relied on.
     :param unseen_after: after which a job that the cursor has not shown is polled by itself.
     :param single_interval: between two such polls.
-    :param distrust: for which a cursor that has not shown an ended job is not used, or its overlap does not
+    :param suspension: for which a cursor that has not shown an ended job is not used, or its overlap does not
         shrink.
     """
 
@@ -57,7 +57,7 @@ class CursorTiming:
     lateness: float = 80.0
     unseen_after: float = 300.0
     single_interval: float = 3.0
-    distrust: float = 3600.0
+    suspension: float = 3600.0
 
 
 class EndTimeCursor:
@@ -107,7 +107,7 @@ class EndTimeCursor:
     def widen(self, ended_at: float) -> None:
         """Read again from a time on, and leave the overlap long: a task that ended then was not shown."""
         self.overlap = self._timing.overlap
-        self._shrink_from = time.monotonic() + self._timing.distrust
+        self._shrink_from = time.monotonic() + self._timing.suspension
         self.rewind(ended_at)
 
     def should_have_shown(self, ended_at: float) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.support.wire import Request, Wire
 
 #: Everything that ends is certain to be listed at once, so that tests need not wait.
-PROMPT = CursorTiming(overlap=1.0, lateness=0.2, unseen_after=0.3, single_interval=0.05, distrust=60.0)
+PROMPT = CursorTiming(overlap=1.0, lateness=0.2, unseen_after=0.3, single_interval=0.05, suspension=60.0)
 
 
 def iso(moment: float) -> str:

@@ -20,13 +20,13 @@ from airflow_provider_oss_async.exceptions import (
     OSSUnavailableError,
 )
 from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
-from airflow_provider_oss_async.jobs.poller import (
+from airflow_provider_oss_async.jobs.poll_group import (
     GRACE_ANSWERS,
     MAX_PAGE_FAILURES,
     MAX_REFUSALS,
-    JobPoller,
     status_of,
 )
+from airflow_provider_oss_async.jobs.poller import JobPoller
 from airflow_provider_oss_async.jobs.submission import build_request, submit
 from airflow_provider_oss_async.process import ObjectURI, VideoConvert
 from tests.support.services import QUICK, quick_services, wire_settings

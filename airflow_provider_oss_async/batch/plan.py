@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_oss_async.batch.budget import Job, Prices, check_cost, estimate
 from airflow_provider_oss_async.batch.ledger import PREFIX
 from airflow_provider_oss_async.batch.sources import candidates, selects
 from airflow_provider_oss_async.batch.specification import BatchSpecification, read_process
@@ -126,6 +127,7 @@ class Plan:
     :param found: objects that the sources name.
     :param size: bytes of the objects to process, as far as that is known.
     :param first: the first objects, with their targets.
+    :param estimate: minutes of results, and their cost, where that was asked for.
     """
 
     bucket: str
@@ -135,6 +137,7 @@ class Plan:
     size: int = 0
     first: list[dict[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    estimate: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return counts, bytes, reasons and first objects as JSON natives."""
@@ -145,6 +148,7 @@ class Plan:
             "set_aside": dict(Counter(reason for _, reason in self.set_aside)),
             "first": self.first,
             "warnings": self.warnings,
+            **({"estimate": self.estimate} if self.estimate else {}),
         }
 
     def entries(self) -> Iterable[list[Any]]:
@@ -167,7 +171,7 @@ async def make_plan(services: Services, spec: BatchSpecification) -> Plan:
     """Enumerate the sources, set aside what is not to be processed, and check all targets.
 
     :raises ProcessError: two objects have one target, a target is not allowed, or there are more objects
-        than ``max_objects``.
+        than ``max_objects``, or the cost is above ``max_cost``.
     :raises OSSServiceError: OSS refuses to list, or gives no answer.
     """
     planner = _Planner(services, spec)
@@ -178,7 +182,12 @@ async def make_plan(services: Services, spec: BatchSpecification) -> Plan:
                 await asyncio.sleep(0)
             if planner.eligible > COUNTED * spec.max_objects or len(planner.problems) >= MAX_PROBLEMS:
                 break
-    return await planner.finish()
+    plan = await planner.finish()
+    if spec.probe or spec.prices:
+        plan.estimate = await planner.estimate()
+    if spec.max_cost is not None and plan.rows:
+        check_cost(plan.estimate, spec.max_cost)
+    return plan
 
 
 class _Planner:
@@ -306,6 +315,19 @@ class _Planner:
             request = self._builder.request(source, row.target, row.arguments)
             plan.first.append({"source": str(source), "target": request.target})
         return plan
+
+    async def estimate(self) -> dict[str, Any]:
+        """Return what the jobs will come to."""
+        spec, jobs = self._spec, []
+        for index, row in enumerate(self.plan.rows):
+            source = ObjectURI.parse(row.source, default_bucket=self.plan.bucket)
+            jobs.append(Job(self._builder.request(source, row.target, row.arguments), row.size))
+            if index % TURN == 0:
+                await asyncio.sleep(0)
+        prices = Prices.read(spec.prices) if spec.prices else None
+        return await estimate(
+            self._services, jobs, probe=spec.probe, probe_sample=spec.probe_sample, prices=prices
+        )
 
     async def _compare_sources_with_targets(self) -> None:
         """Set aside what this batch writes itself; in an explicit list it is an error."""

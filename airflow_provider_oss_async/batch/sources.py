@@ -350,6 +350,8 @@ def _explicit(item: Any, default_bucket: str, name: str) -> list[Any]:
     if "source" not in fields:
         raise ProcessError(f"{name}={shown(item)} is not allowed: source is missing")
     uri = ObjectURI.parse(fields.pop("source"), name=f"{name}['source']", default_bucket=default_bucket)
+    # Why it is there, for people.
+    fields.pop("reason", None)
     target = fields.pop("target", None)
     if target is not None:
         target = str(

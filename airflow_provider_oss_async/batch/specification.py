@@ -27,7 +27,7 @@ VERSION = 1
 _NOT_IN_FINGERPRINT = (
     "ledger", "deadline", "try_number", "max_objects", "max_in_flight", "max_submits_per_second", "attempts",
     "max_failed", "object_timeout", "manifest_format", "on_uncertain_submit", "imm_project", "fingerprint",
-    "if_target_triggers", "watches",
+    "if_target_triggers", "watches", "probe", "probe_sample", "prices", "max_cost",
 )  # fmt: skip
 
 
@@ -61,6 +61,10 @@ class BatchSpecification:
         request has started a job.
     :param region: of the connection.
     :param imm_project: IMM project; empty to look it up.
+    :param probe: whether OSS is asked about the sources of media, to count the minutes of their results.
+    :param probe_sample: about how many; ``None`` for all.
+    :param prices: table of prices, as :mod:`.budget` describes it; empty for none.
+    :param max_cost: what all jobs may cost by these prices; ``None`` for any sum.
     :param fingerprint: of the request, where it was made from other sources than ``sources``.
     """
 
@@ -86,6 +90,10 @@ class BatchSpecification:
     fingerprint: str = ""
     if_target_triggers: str = "fail"
     watches: list[dict[str, Any]] = field(default_factory=list)
+    probe: bool = False
+    probe_sample: int | None = None
+    prices: dict[str, Any] = field(default_factory=dict)
+    max_cost: float | None = None
 
     @property
     def request_fingerprint(self) -> str:

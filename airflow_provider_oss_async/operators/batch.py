@@ -79,9 +79,10 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         whose arguments may be templates; a ``Style``; or a process string without saveas and notify
         (templated)
     :param sources: the objects: a list of keys, ``oss://`` addresses, or dicts with ``source`` and optionally
-        ``target`` and arguments that override those of ``process``; the results of other tasks, as
-        ``task.output``; what ``new_objects(context)`` of ``airflow_provider_oss_async.events`` returns; or an
-        ``ObjectListing``, a ``ListFile`` or an ``Inventory``, which are read when the task runs (templated)
+        ``target`` and arguments that override those of ``process`` (and ``reason``, which is for people); the
+        results of other tasks, as ``task.output``; what ``new_objects(context)`` of
+        ``airflow_provider_oss_async.events`` returns; or an ``ObjectListing``, a ``ListFile`` or an
+        ``Inventory``, which are read when the task runs (templated)
     :param target: where a result goes: ``oss://bucket/key`` or a key in the connection's default bucket, with
         OSS's variables such as ``{dirname}``, ``{barename}`` and ``{autoext}``. Two objects with one target
         are refused. ``None`` where each source names its own, or nothing is written (templated)
@@ -93,6 +94,15 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
     :param symlinks: process symbolic links too; they are set aside by default
     :param dry_run: submit nothing, and return counts, bytes, what would be set aside, the first objects with
         their targets, and warnings. Default ``False`` (templated)
+    :param probe: ask OSS about the sources of video and audio (``video/info``, ``audio/info``: billed
+        requests that need the right ``imm:DetectMediaMeta``), so that the plan says how many minutes the
+        results have, by codec and size. Default ``False`` (templated)
+    :param probe_sample: ask about so many objects only, evenly spread, 1 to 100,000, and take the others to
+        be like them. Default: all (templated)
+    :param prices: your prices, from which the plan tells the cost: a mapping that
+        ``airflow_provider_oss_async.batch.budget`` describes (templated)
+    :param max_cost: what all jobs may cost by ``prices``, above 0: nothing is submitted where it is more, or
+        cannot be told. Probes, whatever ``probe`` says (templated)
     :param max_objects: objects at most, 1 to 10,000,000: a guard against a wrong prefix. Default 10,000
         (templated)
     :param max_in_flight: jobs under way at most, 1 to 10,000. Fewer where the project works off fewer within
@@ -131,6 +141,10 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         "if_target_exists",
         "if_target_triggers",
         "plan_only",
+        "probe",
+        "probe_sample",
+        "prices",
+        "max_cost",
         "max_objects",
         "max_failed",
         "ledger",
@@ -152,6 +166,10 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         if_target_triggers: IfTargetTriggers | str | XComArg = "fail",
         symlinks: bool = False,
         dry_run: bool | str | XComArg = False,
+        probe: bool | str | XComArg = False,
+        probe_sample: int | str | XComArg | None = None,
+        prices: Mapping[str, Any] | XComArg | None = None,
+        max_cost: float | str | XComArg | None = None,
         max_objects: int | str | XComArg = 10_000,
         max_in_flight: int = 200,
         max_submits_per_second: float = 50.0,
@@ -178,6 +196,10 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         self.symlinks = symlinks
         # BaseOperator has a method dry_run.
         self.plan_only = dry_run
+        self.probe = probe
+        self.probe_sample = probe_sample
+        self.prices = prices
+        self.max_cost = max_cost
         self.max_objects = max_objects
         self.max_in_flight = max_in_flight
         self.max_submits_per_second = max_submits_per_second
@@ -264,6 +286,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
 
         :raises ProcessError: names every wrong argument, its value and what is allowed.
         """
+        from airflow_provider_oss_async.batch.budget import MAX_SAMPLE
         from airflow_provider_oss_async.batch.ledger import PREFIX, ledger_uri
         from airflow_provider_oss_async.batch.plan import RequestBuilder
         from airflow_provider_oss_async.batch.sources import sources_to_dict
@@ -312,6 +335,12 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             )
         if _is_true(self.plan_only) is None:
             problems.append(f"dry_run={shown(self.plan_only)} is not allowed: expected true or false")
+        if _is_true(self.probe) is None:
+            problems.append(f"probe={shown(self.probe)} is not allowed: expected true or false")
+        sample = None
+        if self.probe_sample is not None:
+            sample = self._whole("probe_sample", 1, MAX_SAMPLE, problems)
+        max_cost = self._max_cost(problems)
         bucket = _first_bucket(sources) or settings.bucket
         base = self._ledger_base(target, bucket, PREFIX, problems)
         watches = watches_of(context)
@@ -353,6 +382,11 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             on_uncertain_submit=cast("str", self.on_uncertain_submit),
             region=settings.region,
             imm_project=settings.imm_project,
+            probe=bool(_is_true(self.probe)) or max_cost is not None,
+            probe_sample=sample,
+            prices=dict(cast("Any", self.prices) or {}),
+            # A dry run says what it is, and is not stopped by it.
+            max_cost=None if _is_true(self.plan_only) else max_cost,
         )
         builder = RequestBuilder(spec)
         needs_target = builder.writes_object and not target and sources["kind"] in ("listing", "inventory")
@@ -387,6 +421,22 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
                 )
             return None
         return ObjectURI(chosen, prefix.rstrip("/"))
+
+    def _max_cost(self, problems: list[str]) -> float | None:
+        """Check ``prices`` and ``max_cost``, and return the latter."""
+        from airflow_provider_oss_async.batch.budget import Prices
+
+        if self.prices is not None:
+            collect(problems, lambda: Prices.read(self.prices))
+        if self.max_cost is None:
+            return None
+        number = seconds_of(self.max_cost)
+        if number is None or not 0 < number < float("inf"):
+            problems.append(f"max_cost={shown(self.max_cost)} is not allowed: expected a number above 0")
+            return None
+        if self.prices is None:
+            problems.append("max_cost has no meaning without prices")
+        return number
 
     def _whole(self, name: str, low: int, high: int, problems: list[str]) -> int:
         value = getattr(self, name)

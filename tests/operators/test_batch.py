@@ -132,6 +132,28 @@ def test_a_dry_run_sends_nothing(stand: Any, new_context: Any) -> None:
     assert stand.requests("OSS:AppendObject") == before
 
 
+PRICES = {"currency": "CNY", "per_minute": {"h264": 0.5}, "round_up_seconds": 60}
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_batch_stops_before_its_first_job_where_it_costs_more_than_it_may(
+    stand: Any, new_context: Any, deferrable: bool
+) -> None:
+    """The objects are no videos, so what they would cost cannot be told."""
+    put_many(stand, 3)
+    task = batch(prices=PRICES, max_cost="1", deferrable=deferrable)
+    with pytest.raises(ProcessError, match=r"whether the cost is below max_cost=1 CNY cannot be told"):
+        run_to_end(task, new_context())
+    assert stand.accepted() == []
+    assert stand.requests("OSS:video/info") == 3
+    # A dry run says so, and is not stopped.
+    plan = batch(prices=PRICES, max_cost=1, probe_sample="2", dry_run=True).execute(new_context())
+    assert (plan["estimate"]["probed"], plan["estimate"]["cost"]) == (2, None)
+    plan = batch(prices={**PRICES, "per_job": {"*": 0.25}}, dry_run=True).execute(new_context())
+    assert plan["estimate"]["jobs"] == {"video/convert": 3}
+    assert "estimate" not in batch(dry_run=True).execute(new_context())
+
+
 def test_templates_are_rendered_and_then_checked(stand: Any, new_context: Any) -> None:
     put_many(stand, 3, prefix="2026-01-01/")
     with DAG("d", schedule=None, render_template_as_native_obj=False):
@@ -180,6 +202,10 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
         completion="smq",
         ledger="",
         dry_run="perhaps",
+        probe="perhaps",
+        probe_sample=0,
+        prices={"currency": "CNY"},
+        max_cost=0,
     )
     with pytest.raises(ProcessError) as caught:
         task.execute(new_context())
@@ -187,7 +213,8 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
         "process", "sources", "target", "if_target_exists", "if_target_triggers", "max_objects",
         "max_in_flight", "attempts",
         "max_failed", "timeout", "object_timeout", "max_submits_per_second", "manifest_format",
-        "on_uncertain_submit", "completion", "ledger", "dry_run",
+        "on_uncertain_submit", "completion", "ledger", "dry_run", "probe", "probe_sample",
+        "prices", "max_cost",
     ):  # fmt: skip
         assert any(problem.startswith(name) for problem in caught.value.problems), name
     assert stand.requests("OSS:AppendObject") == 0
@@ -200,6 +227,7 @@ def test_every_wrong_argument_is_named(stand: Any, new_context: Any) -> None:
         ({"process": DecodeBlindWatermark()}, "writes no object"),
         ({"process": "style/::h264-mp4-720p"}, "task_type"),
         ({"oss_conn_id": ""}, "oss_conn_id=''"),
+        ({"max_cost": 1}, "max_cost has no meaning without prices"),
         ({"sources": []}, ""),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: Seconds by which the clock of this machine may differ: OSS and IMM refuse requests from 900 on.
 CLOCK_TOLERANCE = 60.0
+#: Pages of buckets of one project that are read at most, of 200 each.
+MAX_PAGES = 50
+log = logging.getLogger(__name__)
 _BIND = "bind it to an IMM project of its region (AttachOSSBucket, or the console)"
 #: Verdicts that make a check fail where what is asked about is needed.
 FAILING: frozenset[Verdict] = frozenset({"denied", "missing", "wrong"})
@@ -189,13 +193,35 @@ async def _binding(
     except OSSServiceError as error:
         if missing_resource(error) == "attachment":
             return project, Row("bucket binding", "missing", f"bucket {bucket}: {_BIND}")
-        return project, Row(
-            "bucket binding", "cannot be told", f"{error.code or 'no answer'} {error.detail}", needed
-        )
+        reason = f"{error.code or 'no answer'} {error.detail}"
+        if not project:
+            return "", Row("bucket binding", "cannot be told", reason, needed)
+        return project, await _binding_by_project(services, project, bucket, reason, needed=needed)
     if project and bound != project:
         detail = f"imm_project is {project}, and bucket {bucket} is bound to {bound}: set that, or unset it"
         return bound, Row("bucket binding", "wrong", detail)
     return bound, Row("bucket binding", "ok", f"bucket {bucket} is bound to IMM project {bound}")
+
+
+async def _binding_by_project(
+    services: Services, project: str, bucket: str, reason: str, *, needed: bool
+) -> Row:
+    """Return what is known of a binding where IMM did not answer for the bucket.
+
+    :param reason: why it did not.
+    """
+    try:
+        token: str | None = None
+        for _ in range(MAX_PAGES):
+            buckets, token = await services.imm.list_attached_buckets(project, next_token=token)
+            if bucket in buckets:
+                return Row("bucket binding", "ok", f"bucket {bucket} is bound to IMM project {project}")
+            if token is None:
+                detail = f"bucket {bucket} is not bound to imm_project {project}: {_BIND}, or set its project"
+                return Row("bucket binding", "wrong", detail)
+    except OSSServiceError:
+        log.debug("The buckets of project %s could not be listed", project, exc_info=True)
+    return Row("bucket binding", "cannot be told", reason, needed)
 
 
 async def _project(services: Services, project: str) -> list[Row]:

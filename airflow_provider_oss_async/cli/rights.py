@@ -72,7 +72,8 @@ RIGHTS: tuple[Right, ...] = (
           "an uncertain submission stays undecided"),
     Right("imm:GetOSSBucketAttachment", "all projects", ("imm", "smq"),
           "finds the project of a bucket, or checks the one that is set; not needed where `imm_project` is "
-          "set; can only be granted on `*`"),
+          "set; can only be granted on `*`. Where it is denied, `check` reads the buckets of the project "
+          "instead (`imm:ListAttachedOSSBuckets`)"),
     Right("imm:GetProject", "project", ("batch",), "a batch submits no more than the project runs at once",
           optional=True),
     Right("mns:ReceiveMessage", "queue", ("smq", "events"), "messages"),

@@ -155,6 +155,26 @@ class IMMClient(ACS3Client):
             raise call.unavailable("the answer names no project")
         return project
 
+    async def list_attached_buckets(
+        self, project: str, *, next_token: str | None = None
+    ) -> tuple[list[str], str | None]:
+        """Return up to 200 buckets that are bound to a project, and a token for more, ``None`` for no more.
+
+        It needs a right on the project, where :meth:`get_bucket_project` needs one on all.
+
+        https://www.alibabacloud.com/help/en/imm/developer-reference/api-imm-2020-09-30-listattachedossbuckets
+        """
+        parameters = {"ProjectName": project, "MaxResults": "200"}
+        if next_token:
+            parameters["NextToken"] = next_token
+        call, data = await self._call("ListAttachedOSSBuckets", f"project {project}", parameters)
+        found = data.get("AttachedOSSBuckets")
+        found = [] if found is None else found
+        if not isinstance(found, list):
+            raise call.unavailable("the answer holds no list of buckets")
+        names = [text_of(item, "OSSBucket") for item in found if isinstance(item, dict)]
+        return names, text_of(data, "NextToken") or None
+
     async def get_project(self, project: str) -> ProjectInfo:
         """Return what a project is set to.
 

@@ -71,7 +71,8 @@ async def test_what_works_without_a_right(cloud: Stand) -> None:
     assert report.good
     assert row(report, "imm:GetOSSBucketAttachment")[0] == "denied"
     assert "works without it" in row(report, "imm:GetOSSBucketAttachment")[1]
-    assert row(report, "bucket binding")[0] == "cannot be told"
+    # Asked in another way, with a right on the project alone.
+    assert row(report, "bucket binding")[0] == "ok"
     # Without the project's name nothing works without it.
     report = await check(cloud, imm_project="")
     assert not report.good
@@ -91,6 +92,20 @@ async def test_bindings(cloud: Stand, start_stand: Callable[..., Stand]) -> None
     assert row(report, "IMM project")[0] == "missing"
     report = await check_connection(cloud.settings(schema=""), ["submit", "imm"], timeout=5)
     assert row(report, "bucket binding")[0] == "cannot be told"
+
+
+async def test_bindings_without_the_right_on_all_projects(start_stand: Callable[..., Stand]) -> None:
+    cloud = start_stand(buckets={"media": "p", "other": None}, projects=["p", "q"])
+    cloud.service.add_fault("deny", match="imm:GetOSSBucketAttachment", times=0)
+    binding = row(await check(cloud, imm_project="p"), "bucket binding")
+    assert binding[:2] == ("ok", "bucket media is bound to IMM project p")
+    verdict, detail, needed = row(await check(cloud, imm_project="q"), "bucket binding")
+    assert (verdict, needed) == ("wrong", True)
+    assert detail.startswith("bucket media is not bound to imm_project q")
+    cloud.service.add_fault("deny", match="imm:ListAttachedOSSBuckets", times=0)
+    verdict, detail, _ = row(await check(cloud, imm_project="p"), "bucket binding")
+    assert verdict == "cannot be told"
+    assert detail.startswith("NoPermission")
 
 
 async def test_topics_and_endpoints(cloud: Stand) -> None:

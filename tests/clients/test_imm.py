@@ -315,6 +315,17 @@ class TestAnswers:
         assert wire.requests[0].headers["x-acs-action"] == "GetOSSBucketAttachment"
         assert wire.requests[0].query_text == "OSSBucket=videos"
 
+    async def test_attached_buckets(self, session: aiohttp.ClientSession, wire: Wire) -> None:
+        imm = client(session, wire)
+        wire.answer(200, '{"AttachedOSSBuckets": [{"OSSBucket": "videos"}, null], "NextToken": "more"}')
+        assert await imm.list_attached_buckets("media") == (["videos"], "more")
+        wire.answer(200, '{"AttachedOSSBuckets": null}')
+        assert await imm.list_attached_buckets("media", next_token="more") == ([], None)
+        assert parse_qs(wire.requests[1].query_text)["NextToken"] == ["more"]
+        wire.answer(200, '{"AttachedOSSBuckets": {}}')
+        with pytest.raises(OSSUnavailableError, match="no list of buckets"):
+            await imm.list_attached_buckets("media")
+
     async def test_watermark(self, session: aiohttp.ClientSession, wire: Wire) -> None:
         wire.answer(200, json.dumps({"Status": "Succeeded", "Content": "版權所有"}))
         assert await client(session, wire).get_watermark("media", "W-1") == "版權所有"

@@ -194,6 +194,20 @@ class IMMService:
             "UpdateTime": created,
         }
 
+    def _list_attachments(self, given: dict[str, str]) -> dict[str, Any]:
+        project = self._project(given)
+        limit = given.get("MaxResults") or "100"
+        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= 200:
+            raise _invalid("MaxResults")
+        after = given.get("NextToken", "")
+        bound = [one for one in self._cloud.store.buckets() if one.imm_project == project]
+        names = sorted(one.name for one in bound if one.name > after)
+        page = names[: int(limit)]
+        answer: dict[str, Any] = {
+            "AttachedOSSBuckets": [{"OSSBucket": name, "ProjectName": project} for name in page]
+        }
+        return answer if page == names else {**answer, "NextToken": page[-1]}
+
     def _attach(self, given: dict[str, str]) -> dict[str, Any]:
         project, bucket = self._project(given), self._bucket(given)
         if bucket.imm_project not in (None, project):
@@ -237,6 +251,7 @@ class IMMService:
         "ListTasks": _list_tasks,
         "GetDecodeBlindWatermarkResult": _get_watermark,
         "GetOSSBucketAttachment": _get_attachment,
+        "ListAttachedOSSBuckets": _list_attachments,
         "AttachOSSBucket": _attach,
         "GetProject": _get_project,
         "GetCallerIdentity": _caller,

@@ -191,6 +191,25 @@ def test_bucket_attachment(service: LocalService, client: Any) -> None:
     assert attachment("second-bucket").project_name == "new-project"
 
 
+def test_buckets_of_a_project(service: LocalService, client: Any) -> None:
+    for name in ("second-bucket", "third-bucket"):
+        admin(service, "PUT", f"buckets/{name}", {})
+        client.attach_ossbucket(models.AttachOSSBucketRequest(ossbucket=name, project_name="local-project"))
+
+    def listed(**arguments: Any) -> Any:
+        request = models.ListAttachedOSSBucketsRequest(project_name="local-project", **arguments)
+        return client.list_attached_ossbuckets(request).body
+
+    page = listed(max_results=2)
+    assert [one.ossbucket for one in page.attached_ossbuckets] == ["media", "second-bucket"]
+    page = listed(max_results=2, next_token=page.next_token)
+    assert [one.ossbucket for one in page.attached_ossbuckets] == ["third-bucket"]
+    assert page.next_token is None
+    with pytest.raises(ClientException) as caught:
+        listed(max_results=201)
+    assert caught.value.code == "InvalidArgument"
+
+
 def test_watermark_content(service: LocalService, client: Any) -> None:
     oss = oss_client(service)
     task_id = submit(oss, f"image/deblindwatermark,s_low,t_text|sys/notify,topic_{b64('t')}")

@@ -322,6 +322,7 @@ def test_no_request_to_oss_is_an_internal_error(
     st.sampled_from(
         [
             *words("GetTask ListTasks GetProject GetOSSBucketAttachment AttachOSSBucket Other"),
+            "ListAttachedOSSBuckets",
             "GetDecodeBlindWatermarkResult",
         ]
     ),

@@ -145,6 +145,8 @@ async def measure(objects: int) -> dict[str, Any]:
         "memory": most - before,
         "stall": stalls.longest("batch"),
         "stall 99%": stalls.percentile99("batch"),
+        "own stall": stalls.longest_own("batch"),
+        "collection": stalls.collection.get("batch", 0.0),
         "replay": replay,
         "replay memory": replayed,
         "appends": runner._writer.appends,
@@ -171,6 +173,10 @@ def report(objects: int, measured: dict[str, Any], counts: dict[str, Any]) -> No
         ("ledger bytes per object", f"{ledger / objects:.0f}"),
         ("growth of memory", f"{measured['memory'] / 2**20:.0f} MB"),
         ("longest stall", f"{measured['stall'] * 1000:.0f} ms (99%: {measured['stall 99%'] * 1000:.0f} ms)"),
+        (
+            "the same without GC",
+            f"{measured['own stall'] * 1000:.0f} ms (longest collection: {measured['collection'] * 1000:.0f} ms)",
+        ),
         ("planning", f"{measured['planning']:.1f} s"),
         ("replay", f"{measured['replay']:.1f} s, {measured['replay memory'] / 2**20:.0f} MB"),
     ):

@@ -77,7 +77,8 @@ class Stalls:
 
     def __init__(self) -> None:
         self._late: dict[str, array[float]] = {}
-        self._collecting = 0.0
+        self._own: dict[str, float] = {}
+        self._collecting = self._collected = 0.0
         self.collection: dict[str, float] = {}
         self.phase = ""
         gc.callbacks.append(self._collect)
@@ -87,18 +88,26 @@ class Stalls:
         if step == "start":
             self._collecting = now
         else:
+            self._collected += now - self._collecting
             longest = self.collection.get(self.phase, 0.0)
             self.collection[self.phase] = max(longest, now - self._collecting)
 
     async def run(self) -> None:
         while True:
-            phase, before = self.phase, time.perf_counter()
+            phase, before, collected = self.phase, time.perf_counter(), self._collected
             await asyncio.sleep(NAP)
             if phase == self.phase:
-                self._late.setdefault(phase, array("d")).append(time.perf_counter() - before - NAP)
+                late = time.perf_counter() - before - NAP
+                self._late.setdefault(phase, array("d")).append(late)
+                own = late - (self._collected - collected)
+                self._own[phase] = max(self._own.get(phase, 0.0), own)
 
     def longest(self, phase: str) -> float:
         return max(self._late[phase])
+
+    def longest_own(self, phase: str) -> float:
+        """Return the longest stall without the garbage collections in it."""
+        return self._own[phase]
 
     def percentile99(self, phase: str) -> float:
         return sorted(self._late[phase])[int(len(self._late[phase]) * 0.99)]
@@ -251,6 +260,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "first stall": stalls.longest("first"),
         "start stall": stalls.longest("start"),
         "stall": stalls.longest("window"),
+        "own stall": stalls.longest_own("window"),
         "start collection": stalls.collection.get("start", 0.0),
         "collection": stalls.collection.get("window", 0.0),
         "stall 99%": stalls.percentile99("window"),
@@ -348,6 +358,7 @@ def rows(figures: dict[str, Any]) -> dict[str, str]:
         "longest stall, start and growth": f"{figures['start stall'] * 1000:.0f} ms",
         "longest garbage collection, start and growth": f"{figures['start collection'] * 1000:.0f} ms",
         "longest stall, window": f"{figures['stall'] * 1000:.0f} ms",
+        "the same without garbage collections": f"{figures['own stall'] * 1000:.0f} ms",
         "longest garbage collection, window": f"{figures['collection'] * 1000:.0f} ms",
         "stall, 99th percentile": f"{figures['stall 99%'] * 1000:.1f} ms",
         "memory a waiting job": f"{figures['memory'] / 1024:.1f} KiB",

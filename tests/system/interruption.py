@@ -9,11 +9,12 @@ from typing import Literal
 #: state store. ``submit``, ``poll``: the requests AsyncProcessObject and GetTask. ``success``, ``deferred``:
 #: what the worker reports of the task.
 Event = Literal["begin", "intent", "submit", "record", "poll", "success", "deferred", ""]
-#: ``kill``: SIGKILL to the worker. ``suspend``: SIGSTOP to it, until it is resumed. ``drop``: only the answer
-#: is lost. ``refuse``: nothing is done, and the answer is an error.
-Action = Literal["kill", "suspend", "drop", "refuse"]
+#: ``kill``: SIGKILL to the worker, supervisor and task. ``kill task``: to the task alone. ``suspend``:
+#: SIGSTOP to both, until they are resumed. ``drop``: only the answer is lost. ``refuse``: nothing is done,
+#: and the answer is an error.
+Action = Literal["kill", "kill task", "suspend", "drop", "refuse"]
 _WORDS = {"submit": "request", "poll": "GetTask", "deferred": "deferral"}
-_DONE = {"kill": "killed", "suspend": "suspended", "drop": "answer lost"}
+_DONE = {"kill": "killed", "kill task": "task killed", "suspend": "suspended", "drop": "answer lost"}
 
 
 @dataclass(frozen=True)

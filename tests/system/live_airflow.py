@@ -387,8 +387,8 @@ class LiveAirflow:
         logs = sorted(self.home.glob(f"logs/dag_id=*/run_id=*/task_id={task_id}/**/attempt=*.log"))
         return "".join(log.read_text() for log in logs)
 
-    def put(self, *names: str, bucket: str = "media", gate: bool = False) -> None:
-        """Upload objects, each with a gate of its own or with none."""
+    def put(self, *names: str, bucket: str = "media", gate: bool = False, body: bytes = b"") -> None:
+        """Upload objects, each with a gate of its own, or with none; or all with a body."""
         import alibabacloud_oss_v2 as oss
 
         config = oss.config.Config(
@@ -398,8 +398,8 @@ class LiveAirflow:
         )
         client = oss.Client(config)
         for name in names:
-            body = _gate(name) if gate else ""
-            client.put_object(oss.PutObjectRequest(bucket=bucket, key=name, body=body.encode()))
+            content = _gate(name).encode() if gate else body
+            client.put_object(oss.PutObjectRequest(bucket=bucket, key=name, body=content))
 
     def open_gate(self, name: str) -> None:
         """Let the job on an object end."""

@@ -94,11 +94,14 @@ class Proxy:
         found = self._worker(key)
         return found[1] if found else None
 
-    def kill_worker(self, key: str) -> bool:
-        """Kill the worker of a task, if it has one; return whether it had."""
+    def kill_worker(self, key: str, *, task_only: bool = False) -> bool:
+        """Kill the worker of a task, if it has one; return whether it had.
+
+        :param task_only: not its supervisor.
+        """
         with suppress(psutil.NoSuchProcess):
             # In this order: the supervisor would report the end of the task.
-            for process in (found := self._worker(key)):
+            for process in (found := self._worker(key))[task_only:]:
                 process.kill()
             return bool(found)
         return False
@@ -217,9 +220,11 @@ class Proxy:
 
     def _interrupt(self, due: Interruption, key: str) -> bool:
         """Carry out an interruption; return whether there was a worker."""
-        if (due.action == "kill" and not self.kill_worker(key)) or (
-            due.action == "suspend" and not self._suspend_worker(key)
-        ):
+        if due.action in ("kill", "kill task"):
+            there = self.kill_worker(key, task_only=due.action == "kill task")
+        else:
+            there = due.action != "suspend" or self._suspend_worker(key)
+        if not there:
             return False
         self.done[key] = self.planned.pop(key)
         return True

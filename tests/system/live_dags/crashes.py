@@ -1,37 +1,11 @@
-"""One task for each case of ``test_crashes.py``."""
+"""One task for each case of ``test_crashes.py``.
+
+Airflow looks for DAGs in files that hold the words airflow and dag.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-
-from airflow.sdk import DAG
-
-from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
-from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 from tests.system.crash_cases import CASES, DAG_ID
+from tests.system.crash_dag import crash_dag
 
-with DAG(
-    DAG_ID,
-    schedule=None,
-    # More tries than anything should take: what is counted is the jobs.
-    default_args={"retries": 9, "retry_delay": timedelta(seconds=1)},
-):
-    for case in CASES:
-        operator = OSSDocumentConvertOperator if case.document else OSSVideoConvertOperator
-        arguments: dict[str, Any] = {
-            "task_id": case.name,
-            "deferrable": case.deferrable,
-            "poll_interval": 1.0,
-            "timeout": 900,
-            **({"target_format": "pdf"} if case.document else {"container": "mp4", "video_codec": "h264"}),
-            **case.arguments,
-        }
-        objects: list[dict[str, Any]] = [
-            {"source": f"oss://{case.bucket}/{key}", "target": f"oss://{case.bucket}/out/{key}.result"}
-            for key in case.keys
-        ]
-        if case.indexes:
-            operator.partial(**arguments).expand_kwargs(objects)
-        else:
-            operator(**arguments, **objects[0])
+dag = crash_dag(DAG_ID, CASES)

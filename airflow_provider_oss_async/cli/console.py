@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import logging
+import shutil
 import socket
 import sys
 from contextlib import contextmanager
@@ -66,4 +67,8 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], stream: Text
         table.add_column(name, overflow="fold")
     for cells in rows:
         table.add_row(*(Text(cell) for cell in cells))
-    AirflowConsole(file=stream).print(table)
+    console = AirflowConsole(file=stream)
+    if stream.isatty():
+        # It takes stdout for a file, because that is redirected here, and what it prints would be too wide.
+        console.width = shutil.get_terminal_size().columns
+    console.print(table)

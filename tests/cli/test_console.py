@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,21 @@ def test_a_table_shows_brackets_as_they_are() -> None:
     stream = io.StringIO()
     print_table(("what", "detail"), [("a", "[red]b[/red]")], stream)
     assert "[red]b[/red]" in stream.getvalue()
+
+
+def test_a_table_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    widths = []
+    for stream in (Terminal(), io.StringIO()):
+        print_table(("what", "detail"), [("a", "word " * 50)], stream)
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+        widths.append(max(map(len, plain.splitlines())))
+    assert widths[0] <= 40 < widths[1]
 
 
 def test_where_it_ran(monkeypatch: pytest.MonkeyPatch) -> None:

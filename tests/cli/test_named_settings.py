@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_oss_async.cli.assumptions import judge_all
+from airflow_provider_oss_async.cli.trials import TRIALS, Run, observe
 from airflow_provider_oss_async.exceptions import OSSJobFailedError, OSSJobLostError, OSSServiceError
 from airflow_provider_oss_async.hooks.services import open_services
 from airflow_provider_oss_async.jobs.submission import build_request, submit
@@ -81,6 +83,31 @@ def test_tasks_that_are_listed_late(
     stand.service.add_fault("lose", match="OSS:AsyncProcessObject")
     assert convert().execute(new_try())["outputs"] == ["oss://media/out/a.mp4"]
     assert len(stand.accepted()) == 1
+
+
+async def test_tasks_that_are_listed_a_minute_late(
+    differing: Callable[..., Stand], new_try: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the setting that verify names, a lost answer would be followed by a second job."""
+    stand = differing(behaviour={"start_list_delay": 60})
+    monkeypatch.setenv("AIRFLOW__OSS_ASYNC__TASK_LISTING_DELAY", "15")
+    run = Run("media", "local-project", "cn-hangzhou", "checks/run/", interval=1.0, burst=0)
+    async with open_services(stand.settings()) as services:
+        verified = asyncio.create_task(observe(services, TRIALS[:1], run))
+        # The operator runs at the same time, with the value that verify will name.
+        monkeypatch.setenv("AIRFLOW__OSS_ASYNC__TASK_LISTING_DELAY", "90")
+        while not stand.accepted():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        stand.service.add_fault("lose", match="OSS:AsyncProcessObject")
+        returned = await asyncio.to_thread(convert().execute, new_try())
+        result = {one.id: result for one, result in judge_all(await verified)}["task-listing"]
+    assert result.verdict == "differs"
+    assert result.seen.startswith("after up to 6")
+    name, _, value = result.setting.partition(" = ")
+    assert name == "[oss_async] task_listing_delay"
+    assert 90 <= int(value) <= 105
+    assert returned["outputs"] == ["oss://media/out/a.mp4"]
+    assert [job["source"] for job in stand.accepted()].count("oss://media/in.mov") == 1
 
 
 @pytest.mark.parametrize("cursor", ["refused", "incomplete"])

@@ -19,6 +19,7 @@ from airflow_provider_oss_async.batch.state import Row
 from airflow_provider_oss_async.clients.retry import retry
 from airflow_provider_oss_async.events.target_check import TargetCheck
 from airflow_provider_oss_async.exceptions import OSSServiceError, ProcessError
+from airflow_provider_oss_async.jobs.result import OutputObject
 from airflow_provider_oss_async.jobs.submission import JobRequest
 from airflow_provider_oss_async.process import SPECIFICATIONS, ObjectURI, Process, SaveAs, Specification
 from airflow_provider_oss_async.process.naming import check_outputs, outputs_of, source_variables
@@ -37,6 +38,8 @@ MAX_PROBLEMS = 10
 COUNTED = 10
 #: Objects after which other tasks of the event loop get their turn.
 TURN = 32
+#: Why outputs cannot be made again.
+GONE = "source is gone"
 #: Requests at once that ask for single objects.
 _CONCURRENCY = 16
 
@@ -174,6 +177,44 @@ async def make_plan(services: Services, spec: BatchSpecification) -> Plan:
         than ``max_objects``, or the cost is above ``max_cost``.
     :raises OSSServiceError: OSS refuses to list, or gives no answer.
     """
+    planner = await _enumerated(services, spec)
+    plan = await planner.finish(skip_existing=spec.if_target_exists == "skip")
+    if spec.probe or spec.prices:
+        plan.estimate = await planner.estimate()
+    if spec.max_cost is not None and plan.rows:
+        check_cost(plan.estimate, spec.max_cost)
+    return plan
+
+
+@dataclass(slots=True)
+class TargetState:
+    """What there is of the outputs of an object.
+
+    :param reason: why they have to be made; empty where they are newer than the source, and not empty.
+    :param outputs: the outputs that exist, where they were asked for.
+    """
+
+    reason: str = "missing"
+    outputs: list[OutputObject] = field(default_factory=list)
+
+
+async def compare_with_targets(
+    services: Services, spec: BatchSpecification, *, keep: bool
+) -> tuple[Plan, list[TargetState]]:
+    """Return the plan of a batch with all its objects, and for each what there is of its outputs.
+
+    :param spec: with ``if_target_exists="skip"``, which compares times.
+    :param keep: whether the outputs themselves are asked for.
+    :raises ProcessError: as :func:`make_plan`.
+    :raises OSSServiceError: OSS refuses to list, or gives no answer.
+    """
+    planner = await _enumerated(services, spec)
+    plan = await planner.finish(skip_existing=False)
+    return plan, await planner.target_states(keep=keep)
+
+
+async def _enumerated(services: Services, spec: BatchSpecification) -> _Planner:
+    """Return a planner that has read the sources."""
     planner = _Planner(services, spec)
     async with aclosing(candidates(services, spec.sources)) as found:  # type: ignore[type-var]
         async for candidate in found:
@@ -182,12 +223,7 @@ async def make_plan(services: Services, spec: BatchSpecification) -> Plan:
                 await asyncio.sleep(0)
             if planner.eligible > COUNTED * spec.max_objects or len(planner.problems) >= MAX_PROBLEMS:
                 break
-    plan = await planner.finish()
-    if spec.probe or spec.prices:
-        plan.estimate = await planner.estimate()
-    if spec.max_cost is not None and plan.rows:
-        check_cost(plan.estimate, spec.max_cost)
-    return plan
+    return planner
 
 
 class _Planner:
@@ -291,7 +327,7 @@ class _Planner:
                 "as {dirname}, {barename} or {ext} in target"
             )
 
-    async def finish(self) -> Plan:
+    async def finish(self, *, skip_existing: bool) -> Plan:
         spec, plan = self._spec, self.plan
         if not self.problems:
             await self._compare_sources_with_targets()
@@ -306,8 +342,12 @@ class _Planner:
                 f"Nothing was submitted: the sources hold {more}{self.eligible} objects, and "
                 f"max_objects={spec.max_objects}. Narrow the sources, or raise max_objects if that is meant."
             )
-        if spec.if_target_exists == "skip" and plan.rows:
-            await self._skip_existing()
+        if skip_existing and plan.rows:
+            states = await self.target_states(keep=False)
+            self._drop(
+                (index for index, state in enumerate(states) if not state.reason),
+                "target exists and is newer",
+            )
         for row in plan.rows:
             plan.size += max(0, row.size)
         for row in plan.rows[:5]:
@@ -362,22 +402,32 @@ class _Planner:
         if self._modified:
             self._modified = array("d", (self._modified[index] for index in kept))
 
-    async def _skip_existing(self) -> None:
-        """Set aside the objects whose target is newer than they are."""
+    async def target_states(self, *, keep: bool) -> list[TargetState]:
+        """Return what there is of the outputs of each object.
+
+        :param keep: whether the outputs themselves are asked for.
+        """
         outputs = OutputSearch()
         for index, row in enumerate(self.plan.rows):
             source = ObjectURI.parse(row.source, default_bucket=self.plan.bucket)
             outputs.add(index, self._builder.request(source, row.target, row.arguments))
             if index % TURN == 0:
                 await asyncio.sleep(0)
+        states = [TargetState() for _ in self.plan.rows]
         oldest: dict[int, float] = {}
         async with aclosing(outputs.found(self._services)) as found:  # type: ignore[type-var]
-            async for index, item, _ in found:
-                modified = item.modified if item.size > 0 else 0.0
-                oldest[index] = min(oldest.get(index, modified), modified)
+            async for index, item, bucket in found:
+                oldest[index] = min(oldest.get(index, item.modified), item.modified)
+                if not item.size:
+                    states[index].reason = "empty"
+                elif states[index].reason != "empty":
+                    states[index].reason = ""
+                if keep:
+                    uri = ObjectURI(bucket, item.key)
+                    states[index].outputs.append(OutputObject(uri, item.size, item.modified))
         limit = asyncio.Semaphore(_CONCURRENCY)
 
-        async def is_newer(index: int) -> bool:
+        async def compare(index: int) -> None:
             modified = self._modified[index]
             if not modified:
                 source = ObjectURI.parse(self.plan.rows[index].source, default_bucket=self.plan.bucket)
@@ -387,15 +437,14 @@ class _Planner:
                         seconds=self._services.timing.retry_seconds,
                     )
                 if state is None:
-                    return False
+                    states[index].reason = GONE
+                    return
                 modified = state.modified
-            return oldest[index] >= modified > 0
+            if not oldest[index] >= modified > 0:
+                states[index].reason = "older than its source"
 
-        indexes = list(oldest)
-        newer = await asyncio.gather(*map(is_newer, indexes))
-        self._drop(
-            (index for index, skip in zip(indexes, newer, strict=True) if skip), "target exists and is newer"
-        )
+        await asyncio.gather(*(compare(index) for index in oldest if not states[index].reason))
+        return states
 
 
 class OutputSearch:

@@ -26,17 +26,19 @@ from airflow_provider_oss_async.hooks.services import open_services, sdk_config,
 from airflow_provider_oss_async.hooks.settings import read_settings
 from airflow_provider_oss_async.jobs.reference import read_job
 from airflow_provider_oss_async.jobs.submission import build_request, submit
-from airflow_provider_oss_async.process import ObjectURI
+from airflow_provider_oss_async.process import SPECIFICATIONS, ObjectURI, parse_process
 from airflow_provider_oss_async.process.text import shown, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from typing import Literal
 
     import requests
     from airflow.sdk import Connection
     from alibabacloud_oss_v2 import Client
     from alibabacloud_oss_v2.aio import AsyncClient
 
+    from airflow_provider_oss_async.batch.sources import Inventory, ListFile, ObjectListing
     from airflow_provider_oss_async.clients.media_info import MediaInfo, MediaKind
     from airflow_provider_oss_async.hooks.settings import ConnectionSettings
     from airflow_provider_oss_async.hooks.submit_many import SubmitOutcome
@@ -424,6 +426,94 @@ class OSSAsyncHook(BaseHook):
         """Return what OSS says of a media file; arguments and errors as :meth:`amedia_info`."""
         return _run(self.amedia_info(uri, kind=kind), "amedia_info")
 
+    async def aincomplete_outputs(
+        self,
+        sources: Sequence[str | Mapping[str, Any]] | ObjectListing | ListFile | Inventory,
+        process: str | Specification | Style,
+        target: str | None = None,
+        *,
+        verify_output: Literal["exists", "media"] = "exists",
+        max_objects: int = 10_000,
+    ) -> list[dict[str, Any]]:
+        """Return the objects whose outputs are missing, empty, older than their source, or not as asked for.
+
+        The result is what ``OSSAsyncProcessBatchOperator`` takes as ``sources``, with the same process. In a
+        ``@task`` it is what is to be made again; in a ``@task.sensor`` its being empty is what is waited for.
+        The batch must not skip existing targets then, since a damaged output is newer than its source.
+
+        :param sources: as those of the batch operator.
+        :param process: as that of the batch operator; a specification for ``verify_output="media"``.
+        :param target: as that of the batch operator.
+        :param verify_output: ``"exists"``; or ``"media"`` to compare also each output with what was asked for
+            (``video/info`` and so on: billed requests that need the right ``imm:DetectMediaMeta``).
+        :param max_objects: objects at most, 1 to 1,000,000. Default 10,000.
+        :return: dicts with ``source``, ``target``, and ``reason``, which the batch ignores. Of several
+            outputs of an object it cannot be told beforehand how many there are to be: one counts.
+        :raises ProcessError: an argument is wrong, two objects have one target, or there are more objects.
+        :raises OSSServiceError: OSS refuses, or gives no answer.
+        """
+        from airflow_provider_oss_async.batch.outputs import expectation, incomplete_outputs
+
+        settings = await self.aget_settings()
+        spec = expectation(
+            sources,
+            process,
+            target,
+            verify_output=verify_output,
+            max_objects=max_objects,
+            bucket=settings.bucket,
+        )
+        async with open_services(settings) as services:
+            return await incomplete_outputs(services, spec, verify_output=verify_output)
+
+    def incomplete_outputs(
+        self,
+        sources: Sequence[str | Mapping[str, Any]] | ObjectListing | ListFile | Inventory,
+        process: str | Specification | Style,
+        target: str | None = None,
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        """Return what is to be made again; arguments and errors as :meth:`aincomplete_outputs`."""
+        return _run(self.aincomplete_outputs(sources, process, target, **options), "aincomplete_outputs")
+
+    async def aestimate(
+        self,
+        source: str,
+        process: str | Process | Specification,
+        *,
+        prices: Mapping[str, Any] | None = None,
+        probe: bool = True,
+    ) -> dict[str, Any]:
+        """Return what one job will come to before it is submitted: bytes, minutes of the result, and cost.
+
+        :param source: ``oss://bucket/key``, or a key in the connection's default bucket.
+        :param process: a specification such as ``VideoConvert(container="mp4")``, or a process string.
+        :param prices: your prices, as :mod:`airflow_provider_oss_async.batch.budget` describes them.
+        :param probe: ask OSS about a media file (a billed request that needs the right
+            ``imm:DetectMediaMeta``). Default ``True``.
+        :return: as ``estimate`` in the summary of a batch, and ``objects`` and ``bytes``.
+        :raises ProcessError: an argument is wrong, or there is no such object.
+        :raises OSSServiceError: a request was refused, or got no answer.
+        """
+        from airflow_provider_oss_async.batch.budget import Job, Prices, estimate
+
+        settings = await self.aget_settings()
+        uri = ObjectURI.parse(source, default_bucket=settings.bucket)
+        table = None if prices is None else Prices.read(prices)
+        # Where the result goes does not matter here.
+        target = None if _writes_nothing(process) else ObjectURI(uri.bucket, f"{uri.key}.result/{{index}}")
+        request = build_request(process, uri, target)
+        async with open_services(settings) as services:
+            state = await services.oss.head(uri.bucket, uri.key)
+            if state is None:
+                raise ProcessError(f"source={shown(source)} does not exist")
+            found = await estimate(services, [Job(request, state.size)], probe=probe, prices=table)
+        return {"objects": 1, "bytes": state.size, **found}
+
+    def estimate(self, source: str, process: str | Process | Specification, **options: Any) -> dict[str, Any]:
+        """Return what one job will come to; arguments and errors as :meth:`aestimate`."""
+        return _run(self.aestimate(source, process, **options), "aestimate")
+
     def resolve_uri(self, value: str, *, name: str = "key") -> tuple[str, str]:
         """Return bucket and key of ``oss://bucket/key`` or of a key in the connection's default bucket.
 
@@ -468,6 +558,14 @@ def _run(coroutine: Coroutine[Any, Any, T], name: str) -> T:
         return asyncio.run(coroutine)
     coroutine.close()
     raise RuntimeError(f"This is a coroutine already: await hook.{name}(...) instead")
+
+
+def _writes_nothing(process: object) -> bool:
+    """Whether the result of a process is no object."""
+    if isinstance(process, str):
+        process = parse_process(process)
+    operation = getattr(process, "operation", "")
+    return operation in SPECIFICATIONS and not SPECIFICATIONS[operation].writes_object
 
 
 def _is_aware(moment: Any) -> bool:

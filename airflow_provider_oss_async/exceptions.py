@@ -199,6 +199,18 @@ class OSSJobTimeoutError(OSSJobError):
     """The job had not ended at the deadline. It may still be running: OSS jobs cannot be cancelled."""
 
 
+class OSSOutputMismatchError(OSSJobError):
+    """The job succeeded, and what it wrote is not what was asked for (``verify_output``).
+
+    :param differences: at least one (list of dict), each with ``uri``, ``what`` (such as ``"duration"``),
+        ``asked`` and ``found``, all of them str.
+    """
+
+    def __init__(self, message: str, *, differences: Sequence[Mapping[str, str]] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.differences = [dict(difference) for difference in differences]
+
+
 class OSSBatchFailedError(OSSAsyncError):
     """More objects of a batch failed than ``max_failed`` allows, or it had not ended at its deadline.
 

@@ -8,7 +8,7 @@ import heapq
 import logging
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT, JobStatus, OSSJob
 from airflow_provider_oss_async.jobs.job_errors import diagnosis_for
+from airflow_provider_oss_async.jobs.output_check import MISMATCH, NOT_VERIFIED, check_job
 from airflow_provider_oss_async.jobs.reconciliation import UNKNOWN_TASK_ID, reconcile_many
 from airflow_provider_oss_async.jobs.submission import INTENT_MAX_AGE, submit_attempt
 from airflow_provider_oss_async.jobs.waiting import settle_project
@@ -599,7 +600,9 @@ class BatchRunner:
         """Store how a job has ended, or what prevents that it is known."""
         following, limit = self._followed.pop(index)
         if isinstance(outcome, JobStatus):
-            if outcome.state == "succeeded" and following.job.task_type == "DecodeBlindWatermark":
+            # What takes further requests is not awaited here.
+            more = following.job.task_type == "DecodeBlindWatermark" or self._spec.verify_output
+            if outcome.state == "succeeded" and more:
                 self._start(index, self._ended(index, following.job, outcome))
             else:
                 await self._ended(index, following.job, outcome)
@@ -625,6 +628,24 @@ class BatchRunner:
             submitted_at=iso(row.submitted),
         )
 
+    async def _verified(self, row: Row, job: OSSJob) -> tuple[str, str, str]:
+        """Return state, code and message of an object whose job has succeeded."""
+        if not self._spec.verify_output or not self._builder.writes_object:
+            return "s", "", ""
+        request = self._builder.request(ObjectURI.parse(job.source), row.target, row.arguments)
+        job = replace(job, process=request.process.encode())
+        report = await check_job(self._services, job, self._spec.verify_output)
+        if report.differences:
+            self._count("outputs_mismatched")
+            message = "; ".join(map(str, report.differences))
+            warn_rate_limited("An output of the batch is not what was asked for: %s", message)
+            return "s" if self._spec.if_output_differs == "warn" else "f", MISMATCH, message
+        if report.reasons:
+            message = "; ".join(report.reasons)
+            warn_rate_limited("An output of the batch could not be verified: %s", message)
+            return "s", NOT_VERIFIED, message
+        return "s", "", ""
+
     async def _ended(self, index: int, job: OSSJob, status: JobStatus) -> None:
         row = self.state.rows[index]
         finished = _epoch(status.finished_at)
@@ -640,7 +661,8 @@ class BatchRunner:
                 except OSSServiceError as error:
                     self._end(index, "u", code=error.code, message=error.detail or str(error))
                     return
-            self._end(index, "s", content=content, finished=finished)
+            state, code, text = await self._verified(row, job)
+            self._end(index, state, code=code, message=text, content=content, finished=finished)
             return
         self._count("jobs_failed")
         if status.state == "lost":

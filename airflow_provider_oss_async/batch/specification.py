@@ -27,7 +27,8 @@ VERSION = 1
 _NOT_IN_FINGERPRINT = (
     "ledger", "deadline", "try_number", "max_objects", "max_in_flight", "max_submits_per_second", "attempts",
     "max_failed", "object_timeout", "manifest_format", "on_uncertain_submit", "imm_project", "fingerprint",
-    "if_target_triggers", "watches", "probe", "probe_sample", "prices", "max_cost",
+    "if_target_triggers", "watches", "verify_output", "if_output_differs",
+    "probe", "probe_sample", "prices", "max_cost",
 )  # fmt: skip
 
 
@@ -65,6 +66,8 @@ class BatchSpecification:
     :param probe_sample: about how many; ``None`` for all.
     :param prices: table of prices, as :mod:`.budget` describes it; empty for none.
     :param max_cost: what all jobs may cost by these prices; ``None`` for any sum.
+    :param verify_output: ``exists`` or ``media`` to check the outputs of each job; empty for no check.
+    :param if_output_differs: ``fail`` or ``warn``.
     :param fingerprint: of the request, where it was made from other sources than ``sources``.
     """
 
@@ -90,6 +93,8 @@ class BatchSpecification:
     fingerprint: str = ""
     if_target_triggers: str = "fail"
     watches: list[dict[str, Any]] = field(default_factory=list)
+    verify_output: str = ""
+    if_output_differs: str = "fail"
     probe: bool = False
     probe_sample: int | None = None
     prices: dict[str, Any] = field(default_factory=dict)

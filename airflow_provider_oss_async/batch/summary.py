@@ -10,6 +10,7 @@ from airflow_provider_oss_async.batch.manifest import record_of
 from airflow_provider_oss_async.batch.state import FAILED, FINAL, STATES
 from airflow_provider_oss_async.clients.errors import FINAL_KINDS, diagnose
 from airflow_provider_oss_async.exceptions import OSSBatchFailedError, error_text
+from airflow_provider_oss_async.jobs.output_check import MISMATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +73,8 @@ def may_be_tried_again(row: Row, on_uncertain_submit: str) -> bool:
         kind = diagnose("OSS", row.code, row.message, action="AsyncProcessObject").kind
         return kind in GENERAL_KINDS or kind not in FINAL_KINDS
     if row.state == "f":
-        return diagnose("job", row.code, row.message).kind not in FINAL_KINDS
+        # The same request will mostly give the same output.
+        return row.code != MISMATCH and diagnose("job", row.code, row.message).kind not in FINAL_KINDS
     return row.state in ("l", "o")
 
 

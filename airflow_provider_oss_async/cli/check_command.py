@@ -28,7 +28,7 @@ def check(args: argparse.Namespace) -> None:
             kinds = _chosen("--for", args.kinds, KINDS)
             default = "imm,smq" if settings.smq_queue else "imm"
             completion = _chosen("--completion", args.completion or default, tuple(STRATEGIES))
-            features = ["submit", *kinds, *completion]
+            features = ["submit", *kinds, *completion, *(["media"] if "video" in kinds else [])]
             report = asyncio.run(check_connection(settings, features, bucket=args.bucket or ""))
         except OSSAsyncError as error:
             _print_error(str(error), args.output, stdout)

@@ -29,6 +29,7 @@ FEATURES = {
     "imm": '`completion="imm"`',
     "smq": '`completion="smq"`',
     "object": '`completion="object"`',
+    "media": '`verify_output="media"`, `media_info`',
     "batch": "batches",
     "events": "events of objects and jobs",
     "verify": "`airflow oss-async verify`",
@@ -74,6 +75,7 @@ RIGHTS: tuple[Right, ...] = (
           "finds the project of a bucket, or checks the one that is set; not needed where `imm_project` is "
           "set; can only be granted on `*`. Where it is denied, `check` reads the buckets of the project "
           "instead (`imm:ListAttachedOSSBuckets`)"),
+    Right("imm:DetectMediaMeta", "project", ("media",), "what OSS says of video and audio", optional=True),
     Right("imm:GetProject", "project", ("batch",), "a batch submits no more than the project runs at once",
           optional=True),
     Right("mns:ReceiveMessage", "queue", ("smq", "events"), "messages"),

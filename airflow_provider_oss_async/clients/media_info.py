@@ -113,6 +113,7 @@ class MediaInfo:
     :param audio: the audio streams; ``()`` where it is certain that there is none.
     :param image: of ``image/info`` only.
     :param etag: entity tag of the version that was looked at (str), without quotes.
+    :param modified: when that was written, in epoch seconds (float); 0 where not known.
     """
 
     kind: MediaKind
@@ -124,6 +125,7 @@ class MediaInfo:
     audio: tuple[AudioStream, ...] | None = None
     image: ImageInfo | None = None
     etag: str = ""
+    modified: float = 0.0
 
 
 def media_kind(key: str) -> MediaKind | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_oss_async.clients.errors import Failure, sdk_failure, service_error
@@ -268,7 +268,8 @@ class OSSClient:
         request = GetObjectRequest(bucket, key, process=action)
         result = await self._call(action, subject, lambda: self.sdk.get_object(request, retry_max_attempts=1))
         try:
-            return parse_media_info(kind, result.body.content, _identifier(result.etag))
+            info = parse_media_info(kind, result.body.content, _identifier(result.etag))
+            return replace(info, modified=_epoch(result.last_modified))
         except ValueError as error:
             failure = Failure("OSS", detail=str(error))
         raise service_error(failure, action=action, subject=subject)

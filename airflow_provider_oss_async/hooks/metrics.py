@@ -15,6 +15,7 @@ METRICS: dict[str, str] = {
     "jobs_reconnected": "jobs of an earlier try that a retry waits for",
     "jobs_reconciled": "jobs found after the answer to their submission was lost",
     "jobs_failed": "jobs that ended as failed or lost",
+    "outputs_mismatched": "outputs that are not what was asked for (`verify_output`)",
     "wait_seconds": "time from the submission of a job until its task had the result",
     "imm_requests": "requests to IMM: polls and look-ups of jobs",
     "imm_throttled": "requests to IMM that were throttled",

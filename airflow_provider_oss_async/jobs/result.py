@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_oss_async.exceptions import OSSAsyncError
@@ -11,19 +11,39 @@ from airflow_provider_oss_async.process import ObjectURI, parse_process
 from airflow_provider_oss_async.process.naming import outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from airflow_provider_oss_async.jobs.job import JobStatus, OSSJob
     from airflow_provider_oss_async.jobs.services import Services
 
 #: Submission and object times have a resolution of one second.
-_RESOLUTION = timedelta(seconds=1)
+_RESOLUTION = 1.0
 #: Version of a trigger's event.
 EVENT_VERSION = 1
 
 
+@dataclass(frozen=True, slots=True)
+class OutputObject:
+    """An object that a job has written.
+
+    :param size: in bytes; -1 where not known.
+    :param modified: when it was written, in epoch seconds; 0 where not known.
+    """
+
+    uri: ObjectURI
+    size: int = -1
+    modified: float = 0.0
+
+
 async def result_of(services: Services, job: OSSJob, status: JobStatus) -> dict[str, Any]:
-    """Return the job with what came of it: what an operator returns.
+    """Return the result of :func:`result_and_outputs`."""
+    return (await result_and_outputs(services, job, status))[0]
+
+
+async def result_and_outputs(
+    services: Services, job: OSSJob, status: JobStatus
+) -> tuple[dict[str, Any], list[OutputObject]]:
+    """Return the job with what came of it, which is what an operator returns, and the objects it has written.
 
     :return: the job's fields, ``status``, ``finished_at``, and ``outputs`` (``oss://`` URIs that exist
         now) or, for a watermark, ``content``.
@@ -31,31 +51,39 @@ async def result_of(services: Services, job: OSSJob, status: JobStatus) -> dict[
     :raises OSSServiceError: its outputs could not be listed.
     """
     raise_unless_succeeded(job, status)
+    outputs: list[OutputObject] = []
     result: dict[str, Any] = {**job.to_dict(), "status": status.state, "finished_at": status.finished_at}
     async with services.output_searches:
         if job.task_type == "DecodeBlindWatermark":
             result["content"] = await services.imm.get_watermark(job.imm_project, job.task_id)
-            result["outputs"] = []
         else:
-            result["outputs"] = [uri async for uri in _outputs(services, job)]
-    return result
+            outputs = await find_outputs(services, job)
+    result["outputs"] = [str(output.uri) for output in outputs]
+    return result, outputs
 
 
-async def _outputs(services: Services, job: OSSJob) -> AsyncIterator[str]:
+async def find_outputs(services: Services, job: OSSJob) -> list[OutputObject]:
+    """Return the objects that a job has written, as far as its process tells what they are called.
+
+    :raises OSSServiceError: they could not be listed.
+    """
     if not job.process:
-        return
-    source = ObjectURI.parse(job.source)
-    expected = outputs_of(parse_process(job.process), source)
+        return []
+    expected = outputs_of(parse_process(job.process), ObjectURI.parse(job.source))
     if expected is None:
-        return
+        return []
     if expected.key:
-        if await services.oss.head(expected.bucket, expected.key) is not None:
-            yield f"oss://{expected.bucket}/{expected.key}"
-        return
-    since = datetime.fromtimestamp(job.submitted, UTC) - _RESOLUTION if job.submitted is not None else None
-    found = services.oss.matching_keys(expected.bucket, expected.prefix, expected.pattern, since)
-    for key in sorted([key async for key in found], key=_natural_order):
-        yield f"oss://{expected.bucket}/{key}"
+        state = await services.oss.head(expected.bucket, expected.key)
+        if state is None:
+            return []
+        return [OutputObject(ObjectURI(expected.bucket, expected.key), state.size, state.modified)]
+    since = job.submitted - _RESOLUTION if job.submitted is not None else 0.0
+    found = [
+        OutputObject(ObjectURI(expected.bucket, item.key), item.size, item.modified)
+        async for item in services.oss.list_objects(expected.bucket, expected.prefix)
+        if (not item.modified or item.modified >= since) and expected.pattern.fullmatch(item.key)
+    ]
+    return sorted(found, key=lambda output: _natural_order(output.uri.key))
 
 
 def _natural_order(key: str) -> list[tuple[int, str]]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Jobs whose outputs are searched at once. The session has 100 connections, and IMM and SMQ need some too.
 OUTPUT_SEARCHES = 64
+#: Outputs that are looked at once. These requests can take minutes, and must not hold up the searches.
+OUTPUT_CHECKS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Services:
     :param queue_consumer: receives completion messages, ``None`` if the connection names no queue.
     :param timing: configured intervals.
     :param output_searches: to be held while the outputs of a job are searched.
+    :param output_checks: to be held while an output is looked at.
     """
 
     oss: OSSClient
@@ -39,3 +42,4 @@ class Services:
     queue_consumer: QueueConsumer | None = None
     timing: Timing = field(default_factory=Timing)
     output_searches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OUTPUT_SEARCHES))
+    output_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OUTPUT_CHECKS))

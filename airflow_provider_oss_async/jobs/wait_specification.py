@@ -23,6 +23,8 @@ class WaitSpecification:
     :param max_poll_interval: seconds (float) between two polls at most; ``None`` for the strategy's own.
     :param baseline: for ``object``: the state of the target before the submission, ``None`` if there was no
         object.
+    :param verify_output: ``exists`` or ``media`` to check the output of the job; empty for no check.
+    :param if_output_differs: ``fail`` or ``warn``.
     """
 
     job: OSSJob
@@ -30,6 +32,8 @@ class WaitSpecification:
     deadline: float
     max_poll_interval: float | None = None
     baseline: ObjectState | None = None
+    verify_output: str = ""
+    if_output_differs: str = "fail"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form of JSON natives."""
@@ -54,4 +58,6 @@ class WaitSpecification:
             deadline=float(data["deadline"]),
             max_poll_interval=data.get("max_poll_interval"),
             baseline=ObjectState(**baseline) if baseline else None,
+            verify_output=str(data.get("verify_output", "")),
+            if_output_differs=str(data.get("if_output_differs", "fail")),
         )

@@ -18,7 +18,8 @@ from airflow_provider_oss_async.exceptions import (
 )
 from airflow_provider_oss_async.jobs.completion import strategy_of
 from airflow_provider_oss_async.jobs.job_errors import with_job
-from airflow_provider_oss_async.jobs.result import result_of
+from airflow_provider_oss_async.jobs.output_check import verify
+from airflow_provider_oss_async.jobs.result import result_and_outputs
 
 if TYPE_CHECKING:
     from airflow_provider_oss_async.jobs.job import JobStatus
@@ -77,9 +78,11 @@ async def wait_for_result(
     spec: WaitSpecification,
     known: JobStatus | None = None,
 ) -> dict[str, Any]:
-    """Wait until a job has ended, and return its result, see :func:`.result.result_of`.
+    """Wait until a job has ended, check its output where that is asked for, and return its result.
 
     :param known: the state at the last poll; there is no other one where that was final.
+    :return: see :func:`.result.result_of`; with ``verification`` where the output was checked.
+    :raises OSSOutputMismatchError: the output is not what was asked for.
     :raises OSSJobError: the job did not succeed, or had not ended at the deadline.
     :raises OSSServiceError: the service refuses to tell; ``job`` names the job.
     """
@@ -91,8 +94,8 @@ async def wait_for_result(
         seconds = services.timing.retry_seconds
         # Beyond the last attempt there is time for one search of outputs.
         async with asyncio.timeout(max(spec.deadline - time.time(), seconds) + seconds):
-            return await retry(
-                lambda: result_of(services, spec.job, final),
+            result, outputs = await retry(
+                lambda: result_and_outputs(services, spec.job, final),
                 until=spec.deadline,
                 seconds=seconds,
                 backoff=services.timing.call_backoff,
@@ -106,6 +109,7 @@ async def wait_for_result(
         ) from None
     except (OSSServiceError, OSSConnectionError) as error:
         raise with_job(error, spec.job) from None
+    return await verify(services, spec, result, outputs)
 
 
 async def poll_once(

@@ -25,11 +25,20 @@ OnUncertainSubmit = Literal["fail", "resubmit"]
 IfTargetExists = Literal["overwrite", "skip", "fail"]
 #: What to do where the target would start the DAG again.
 IfTargetTriggers = Literal["fail", "warn"]
+#: What is checked of the output of a job; ``None`` for nothing.
+VerifyOutput = Literal["exists", "media"]
+#: What to do where the output is not what was asked for.
+IfOutputDiffers = Literal["fail", "warn"]
 #: Choices of the common arguments, besides ``completion``, whose choices are the registered strategies.
 CHOICES: dict[str, Sequence[str]] = {
     "on_uncertain_submit": get_args(OnUncertainSubmit),
     "if_target_exists": get_args(IfTargetExists),
     "if_target_triggers": get_args(IfTargetTriggers),
+}
+#: Those of tasks that wait for their jobs.
+OUTPUT_CHOICES: dict[str, Sequence[str]] = {
+    "verify_output": get_args(VerifyOutput),
+    "if_output_differs": get_args(IfOutputDiffers),
 }
 #: Arguments that are ``True`` or ``False``.
 SWITCHES = (
@@ -79,6 +88,19 @@ def wrong_choices(task: Any, choices: Mapping[str, Sequence[str]]) -> list[str]:
         for name, allowed in choices.items()
         if not isinstance(value := getattr(task, name), str) or value not in allowed
     ]
+
+
+def wrong_output_choices(task: Any, *, waits: bool) -> list[str]:
+    """Return what is wrong with the arguments about the check of the output.
+
+    :param waits: whether the task waits for its job.
+    """
+    checks = task.verify_output is not None
+    names = OUTPUT_CHOICES if checks else OUTPUT_CHOICES.keys() - {"verify_output"}
+    wrong = wrong_choices(task, {name: OUTPUT_CHOICES[name] for name in names})
+    if checks and not waits:
+        wrong.append("verify_output is not allowed with wait_for_completion=False: there is no output yet")
+    return wrong
 
 
 def wrong_durations(task: Any, limits: Mapping[str, float]) -> list[str]:

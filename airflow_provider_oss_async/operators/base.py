@@ -14,6 +14,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
     OSSJobFailedError,
     OSSJobLostError,
+    OSSOutputMismatchError,
     OSSServiceError,
     error_text,
 )
@@ -28,6 +29,7 @@ from airflow_provider_oss_async.operators.argument_checks import (
     wrong_choices,
     wrong_durations,
     wrong_names,
+    wrong_output_choices,
     wrong_switches,
 )
 from airflow_provider_oss_async.operators.kill_flag import KillFlag
@@ -81,6 +83,13 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
+    :param verify_output: check the output once the job has succeeded: ``"exists"``, that it is there, not
+        empty, and newer than the submission; ``"media"``, also that container, codecs, sizes, rates and
+        durations are as asked for, by OSS's own information about media, which is billed and needs the right
+        ``imm:DetectMediaMeta``. What could not be checked is a warning. Default ``None``, no check
+        (templated)
+    :param if_output_differs: where the output is not what was asked for, ``"fail"`` the task with
+        ``OSSOutputMismatchError``, or ``"warn"``. Default ``"fail"`` (templated)
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
@@ -112,6 +121,8 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         "notify_topic",
         "extra_params",
         "completion",
+        "verify_output",
+        "if_output_differs",
         "on_uncertain_submit",
         "imm_project",
         "region",
@@ -133,6 +144,8 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         allow_ignored: bool = False,
         completion: Literal["imm", "smq", "object"] | str = "imm",
         wait_for_completion: bool = True,
+        verify_output: Literal["exists", "media"] | str | None = None,
+        if_output_differs: Literal["fail", "warn"] | str = "fail",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
@@ -158,6 +171,8 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         self.allow_ignored = allow_ignored
         self.completion = completion
         self.wait_for_completion = wait_for_completion
+        self.verify_output = verify_output
+        self.if_output_differs = if_output_differs
         self.deferrable = deferrable
         # Not public: Airflow refuses DAGs with an attribute of that name where plugins have listeners.
         self._end_from_trigger = end_from_trigger
@@ -237,7 +252,9 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             ).obtain()
             if isinstance(obtained, ExistingOutputs):
                 return self._succeed(context, obtained.result())
-            spec = obtained
+            spec = replace(
+                obtained, verify_output=self.verify_output or "", if_output_differs=self.if_output_differs
+            )
             job = self._job = spec.job
             # Logged before anything else can fail, because it has been billed or will be.
             self.log.info(
@@ -271,6 +288,10 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
                 # The next try must submit a new job.
                 store.delete()
                 result = self._result_in_place_of(error)
+            except OSSOutputMismatchError:
+                if self.retry_failed_job:
+                    store.delete()
+                raise
         return self._succeed(context, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -331,6 +352,10 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             except (OSSJobFailedError, OSSJobLostError) as error:
                 JobStateStore(context, "", enabled=self.durable).delete()
                 result = self._result_in_place_of(error)
+            except OSSOutputMismatchError:
+                if self.retry_failed_job:
+                    JobStateStore(context, "", enabled=self.durable).delete()
+                raise
             return self._succeed(context, result)
         except OSSAsyncError as error:
             raise self._failed(context, error) from None
@@ -371,10 +396,12 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             self._job = OSSJob.from_dict(error.job)
         elif self._job is not None:
             error = with_job(error, self._job)
-        return failed(context, error, submits=True)
+        # A retry looks at the output of the same job; without a store to know it, it would pay for another.
+        same = isinstance(error, OSSOutputMismatchError) and not (self.retry_failed_job or HAS_RETRY_POLICY)
+        return failed(context, error, submits=not same)
 
     def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        from airflow_provider_oss_async.hooks.metrics import observe_wait
+        from airflow_provider_oss_async.hooks.metrics import count, observe_wait
         from airflow_provider_oss_async.jobs.job import OSSJob
 
         outputs = result["outputs"]
@@ -386,6 +413,8 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             if not outputs and result["target"]:
                 self.log.warning("No object like %s was found after the job", result["target"])
             observe_wait(job)
+        if result.get("verification", {}).get("verdict") == "differs":
+            count("outputs_mismatched")
         context["ti"].xcom_push(key="outputs", value=outputs)
         for outlet in self.outlets:
             if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):
@@ -420,6 +449,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         source = collect(problems, lambda: parse("source", object_of(self.source)))
         target = collect(problems, lambda: parse("target", self.target)) if self.target is not None else None
         problems += wrong_choices(self, {"completion": tuple(STRATEGIES), **CHOICES})
+        problems += wrong_output_choices(self, waits=self.wait_for_completion)
         limits = {"timeout": MAX_TIMEOUT}
         if self.poll_interval is not None:
             limits["poll_interval"] = MAX_POLL_INTERVAL

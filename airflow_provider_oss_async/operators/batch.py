@@ -14,14 +14,17 @@ from airflow_provider_oss_async.batch.sources import Inventory, ListFile, Object
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSBatchFailedError, ProcessError
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.operators.argument_checks import (
+    IfOutputDiffers,
     IfTargetTriggers,
     OnUncertainSubmit,
+    VerifyOutput,
     collect,
     refusal,
     seconds_of,
     wrong_choices,
     wrong_durations,
     wrong_names,
+    wrong_output_choices,
     wrong_switches,
 )
 from airflow_provider_oss_async.operators.kill_flag import KillFlag
@@ -122,6 +125,13 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
     :param on_uncertain_submit: what to do with an object where it cannot be decided whether a request whose
         answer was lost has started a job: ``"fail"`` it, or ``"resubmit"`` and perhaps pay twice. Default
         ``"fail"`` (templated)
+    :param verify_output: check the outputs of each job, as with the operators for one object: ``"exists"``,
+        one more request for each object; ``"media"``, at least two, of which one is billed. Default
+        ``None``, no check (templated)
+    :param if_output_differs: ``"fail"`` an object whose output is not what was asked for, with the code
+        ``OutputMismatch``; no retry submits it again. Or ``"warn"``, so that it has succeeded, with that
+        code in the manifest. One that could not be verified has succeeded, with the code
+        ``OutputNotVerified``. Default ``"fail"`` (templated)
     :param completion: only ``"imm"``, which polls IMM. It is there so that a ``completion`` in
         ``default_args`` is not ignored: ``"smq"`` is refused, because a batch learns of a hundred ended jobs
         by one request, and messages would take two requests for each job and be no sooner; ``"object"``,
@@ -149,6 +159,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         "max_failed",
         "ledger",
         "on_uncertain_submit",
+        "verify_output",
+        "if_output_differs",
         "completion",
         "imm_project",
         "region",
@@ -180,6 +192,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         ledger: str | XComArg | None = None,
         manifest_format: Literal["jsonl", "csv"] | str = "jsonl",
         on_uncertain_submit: OnUncertainSubmit | str | XComArg = "fail",
+        verify_output: VerifyOutput | str | XComArg | None = None,
+        if_output_differs: IfOutputDiffers | str | XComArg = "fail",
         completion: Literal["imm"] | str | XComArg = "imm",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         imm_project: str | XComArg | None = None,
@@ -210,6 +224,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         self.ledger = ledger
         self.manifest_format = manifest_format
         self.on_uncertain_submit = on_uncertain_submit
+        self.verify_output = verify_output
+        self.if_output_differs = if_output_differs
         self.completion = completion
         self.deferrable = deferrable
         self.imm_project = cast("str | None", imm_project)
@@ -328,6 +344,7 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
                 "between 0 and 1"
             )
         problems += wrong_choices(self, _CHOICES)
+        problems += wrong_output_choices(self, waits=True)
         if self.completion != "imm":
             problems.append(
                 f"completion={shown(self.completion)} is not allowed: a batch polls all its jobs together, "
@@ -380,6 +397,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             object_timeout=seconds_of(self.object_timeout) or DEFAULT_OBJECT_TIMEOUT,
             manifest_format=self.manifest_format,
             on_uncertain_submit=cast("str", self.on_uncertain_submit),
+            verify_output=cast("str", self.verify_output or ""),
+            if_output_differs=cast("str", self.if_output_differs),
             region=settings.region,
             imm_project=settings.imm_project,
             probe=bool(_is_true(self.probe)) or max_cost is not None,

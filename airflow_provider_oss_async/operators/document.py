@@ -56,6 +56,13 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
         appear, for accounts without rights on IMM. Default ``"imm"`` (templated)
     :param wait_for_completion: ``False`` returns the job as soon as it is submitted; not with ``outlets``,
         whose events would be sent before there is an object. Default ``True``
+    :param verify_output: check the output once the job has succeeded: ``"exists"``, that it is there, not
+        empty, and newer than the submission; ``"media"``, also that container, codecs, sizes, rates and
+        durations are as asked for, by OSS's own information about media, which is billed and needs the right
+        ``imm:DetectMediaMeta``. What could not be checked is a warning. Default ``None``, no check
+        (templated)
+    :param if_output_differs: where the output is not what was asked for, ``"fail"`` the task with
+        ``OSSOutputMismatchError``, or ``"warn"``. Default ``"fail"`` (templated)
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``
     :param end_from_trigger: in deferrable mode, end the task in the triggerer when the job has succeeded,
         without waking a worker. A task with outlets, ``post_execute``, ``on_success_callback``, an
@@ -96,6 +103,8 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
         allow_ignored: bool = False,
         completion: Literal["imm", "smq", "object"] | str | XComArg = "imm",
         wait_for_completion: bool = True,
+        verify_output: Literal["exists", "media"] | str | XComArg | None = None,
+        if_output_differs: Literal["fail", "warn"] | str | XComArg = "fail",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         poll_interval: float | timedelta | None = None,
@@ -118,6 +127,8 @@ class OSSDocumentConvertOperator(OSSSpecificationOperator):
             "allow_ignored": allow_ignored,
             "completion": completion,
             "wait_for_completion": wait_for_completion,
+            "verify_output": verify_output,
+            "if_output_differs": if_output_differs,
             "deferrable": deferrable,
             "end_from_trigger": end_from_trigger,
             "poll_interval": poll_interval,

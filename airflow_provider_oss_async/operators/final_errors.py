@@ -11,6 +11,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSJobFailedError,
     OSSJobLostError,
+    OSSOutputMismatchError,
     OSSTargetExistsError,
     ProcessError,
 )
@@ -46,8 +47,17 @@ class FinalJobLostError(OSSJobLostError, AirflowFailException):
     """The service no longer knows the job, and this task cannot submit another one. Final."""
 
 
+class FinalOutputMismatchError(OSSOutputMismatchError, AirflowFailException):
+    """The output is not what was asked for, and a retry could only look at it again. Final."""
+
+
 _FINAL: tuple[type[OSSAsyncError], ...] = (FinalProcessError, FinalConnectionError, FinalTargetExistsError)
-_FINAL_WITHOUT_SUBMISSION: tuple[type[OSSAsyncError], ...] = (*_FINAL, FinalJobFailedError, FinalJobLostError)
+_FINAL_WITHOUT_SUBMISSION: tuple[type[OSSAsyncError], ...] = (
+    *_FINAL,
+    FinalJobFailedError,
+    FinalJobLostError,
+    FinalOutputMismatchError,
+)
 
 
 def final(error: OSSAsyncError, *, submits: bool) -> OSSAsyncError:
@@ -72,6 +82,8 @@ def failed(context: Context, error: OSSAsyncError, *, submits: bool) -> OSSAsync
 
     if isinstance(error, OSSJobFailedError | OSSJobLostError):
         count("jobs_failed")
+    if isinstance(error, OSSOutputMismatchError):
+        count("outputs_mismatched")
     for name in FAILURE_XCOMS:
         try:
             context["ti"].xcom_push(key=name, value=getattr(error, name))

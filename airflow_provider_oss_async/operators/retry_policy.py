@@ -10,6 +10,7 @@ from airflow_provider_oss_async.clients.errors import FINAL_KINDS, PASSING_KINDS
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSJobFailedError,
+    OSSOutputMismatchError,
     OSSTargetExistsError,
     ProcessError,
 )
@@ -32,10 +33,11 @@ MAX_DELAY = 3600.0
 class OSSRetryPolicy(RetryPolicy):
     """Decides by the service's own reason.
 
-    What no retry can mend (wrong arguments, connections and rights, missing objects, unreadable content)
-    fails at once, so that no second job is paid for. Throttling, outages and queue time-outs are retried with
-    growing delays, starting with the task's ``retry_delay``. Everything else is left to Airflow. The table of
-    service errors (``clients/errors.py``) says which is which.
+    What no retry can mend (wrong arguments, connections and rights, missing objects, unreadable content, an
+    output that is not what was asked for) fails at once, so that no second job is paid for. Throttling,
+    outages and queue time-outs are retried with growing delays, starting with the task's ``retry_delay``.
+    Everything else is left to Airflow. The table of service errors (``clients/errors.py``) says which is
+    which.
 
     :param retry_failed_job: retry after any failure of a job, which submits and pays for a new one; default
         ``False``.
@@ -54,8 +56,10 @@ class OSSRetryPolicy(RetryPolicy):
 
         if isinstance(exception, ProcessError | OSSConnectionError | OSSTargetExistsError):
             return RetryDecision.fail("Not retried: an argument or the connection is wrong")
-        if isinstance(exception, OSSJobFailedError) and self.retry_failed_job:
+        if isinstance(exception, OSSJobFailedError | OSSOutputMismatchError) and self.retry_failed_job:
             return RetryDecision.retry(reason="Retried: retry_failed_job asks for a new job after a failure")
+        if isinstance(exception, OSSOutputMismatchError):
+            return RetryDecision.fail("Not retried: the same job is found again, with the same output")
         diagnosis = diagnosis_for(exception)
         if diagnosis.kind in FINAL_KINDS:
             return RetryDecision.fail(f"Not retried, because no retry can mend this: {diagnosis.advice}")

@@ -51,6 +51,10 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         ``False``
     :param completion: in deferrable mode: ``"imm"`` polls IMM, ``"smq"`` when a message comes to the
         queue of the connection, for jobs that were submitted with a topic (templated)
+    :param verify_output: check the output of the job, as with the operators: ``"exists"`` or ``"media"``; a
+        bare task id does not say what was asked for. Default ``None``, no check (templated)
+    :param if_output_differs: where the output is not what was asked for, ``"fail"`` the task, or ``"warn"``.
+        Default ``"fail"`` (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -60,6 +64,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         "region",
         "oss_conn_id",
         "completion",
+        "verify_output",
+        "if_output_differs",
     )
     ui_color = "#ffe8cc"
 
@@ -77,6 +83,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
         completion: Literal["imm", "smq"] | str | XComArg = "imm",
+        verify_output: Literal["exists", "media"] | str | XComArg | None = None,
+        if_output_differs: Literal["fail", "warn"] | str | XComArg = "fail",
         **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -90,6 +98,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         # Not public: Airflow refuses DAGs with an attribute of that name where plugins have listeners.
         self._end_from_trigger = end_from_trigger
         self.completion = cast("str", completion)
+        self.verify_output = cast("str | None", verify_output)
+        self.if_output_differs = cast("str", if_output_differs)
         #: What was polled last on this worker.
         self._job: OSSJob | None = None
 
@@ -106,7 +116,8 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
             raise self._failed(context, error) from None
 
     def _poke(self, context: Context) -> PokeReturnValue:
-        from airflow_provider_oss_async.jobs.result import result_of
+        from airflow_provider_oss_async.jobs.output_check import verify
+        from airflow_provider_oss_async.jobs.result import result_and_outputs
         from airflow_provider_oss_async.jobs.waiting import poll_once
 
         self._check_names()
@@ -117,7 +128,9 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
         async def ask(services: Services) -> dict[str, Any] | None:
             status = await poll_once(services, spec, known_since)
-            return await result_of(services, spec.job, status) if status.final else None
+            if not status.final:
+                return None
+            return await verify(services, spec, *await result_and_outputs(services, spec.job, status))
 
         try:
             with hook.running() as run:
@@ -212,9 +225,13 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         from airflow_provider_oss_async.jobs.completion import STRATEGIES
         from airflow_provider_oss_async.jobs.reference import read_job
         from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
-        from airflow_provider_oss_async.operators.argument_checks import circumstances_of, wrong_switches
+        from airflow_provider_oss_async.operators.argument_checks import (
+            circumstances_of,
+            wrong_output_choices,
+            wrong_switches,
+        )
 
-        problems = wrong_switches(self)
+        problems = wrong_switches(self) + wrong_output_choices(self, waits=True)
         names = [name for name, strategy in STRATEGIES.items() if strategy.for_sensor]
         if isinstance(self.completion, str) and self.completion in names:
             circumstances = circumstances_of(self, settings, waits=True)
@@ -231,4 +248,11 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
         strategy = STRATEGIES[self.completion]
         # Only a strategy that polls on its own takes the sensor's interval.
         longest = max(self.poke_interval, strategy.max_poll_interval) if strategy.name == "imm" else None
-        return WaitSpecification(job, self.completion, time.time() + self.timeout, longest)
+        return WaitSpecification(
+            job,
+            self.completion,
+            time.time() + self.timeout,
+            longest,
+            verify_output=self.verify_output or "",
+            if_output_differs=self.if_output_differs,
+        )

@@ -13,6 +13,7 @@ from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSJobFailedError,
     OSSJobLostError,
+    OSSOutputMismatchError,
     OSSSubmitUncertainError,
     OSSTargetExistsError,
     OSSThrottledError,
@@ -35,7 +36,7 @@ def test_what_is_certain_is_final_on_every_version(kind: type[OSSAsyncError], su
     assert (str(error), error.advice, error.source) == ("wrong", "correct it", "oss://media/a")
 
 
-@pytest.mark.parametrize("kind", [OSSJobFailedError, OSSJobLostError])
+@pytest.mark.parametrize("kind", [OSSJobFailedError, OSSJobLostError, OSSOutputMismatchError])
 def test_a_failed_job_is_final_only_where_no_other_one_can_be_submitted(kind: type[OSSAsyncError]) -> None:
     error = kind("failed", job=JOB)
     assert final(error, submits=True) is error

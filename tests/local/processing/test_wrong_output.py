@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,12 @@ from airflow_provider_oss_async.local.processing.wrong_output import change, fir
 from airflow_provider_oss_async.process import VideoConcat, VideoConvert
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from airflow_provider_oss_async.process.clip import Clip
 
 
 @pytest.mark.parametrize(("clip", "seconds"), [({"object": "b"}, 1), ({"object": "b", "duration": 0.4}, 0.4)])
 def test_only_the_first_object_of_a_merge(
-    clips: dict[str, Path], tmp_path: Path, clip: dict[str, object], seconds: float
+    clips: dict[str, Path], tmp_path: Path, clip: Clip, seconds: float
 ) -> None:
     spec = VideoConcat(
         container="mp4",
@@ -49,7 +50,7 @@ def test_the_source_is_the_first_object_where_nothing_is_before_it(clips: dict[s
 
 def test_files_are_changed(clips: dict[str, Path], tmp_path: Path) -> None:
     def copy() -> ProducedFile:
-        return ProducedFile(shutil.copy(clips["wide.mp4"], tmp_path / "a.mp4"))
+        return ProducedFile(Path(shutil.copy(clips["wide.mp4"], tmp_path / "a.mp4")))
 
     (small,) = change(["output_half_size"], [copy()])
     assert (video := probe(small.path).video)

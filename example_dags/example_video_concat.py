@@ -1,6 +1,7 @@
 """Merge videos: a leader before the source, credits after it.
 
-All objects of a merge are in the source's bucket; each can be cut.
+All objects of a merge are in the source's bucket; each can be cut. The result is checked: a merge that lacks
+one of its objects is too short, and fails the task.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ with DAG(
         sample_rate=44_100,
         channels=2,
         after=[CREDITS],
+        verify_output="media",
     )
 
     OSSVideoConcatOperator(
@@ -55,5 +57,6 @@ with DAG(
         sample_rate=44_100,
         channels=2,
         before=[{"object": CREDITS, "start": 0, "duration": 1}],
+        verify_output="media",
         deferrable=True,
     )

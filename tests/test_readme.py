@@ -22,6 +22,7 @@ from airflow_provider_oss_async.hooks.connection_fields import EXTRA_FIELDS
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.hooks.settings import read_settings
 from airflow_provider_oss_async.jobs.job import OSSJob
+from airflow_provider_oss_async.jobs.output_check import OutputReport
 from airflow_provider_oss_async.local.server import faults
 from airflow_provider_oss_async.local.server.app import LocalService
 from airflow_provider_oss_async.local.server.cloud import Cloud
@@ -76,11 +77,11 @@ FOREIGN = {
     "execute_complete",
     "map_indexes",
     "render_template_as_native_obj",
-    "retry_delay",
     "clear_on_success",
     "max_active_tis_per_dag",
     "pool",
     "retries",
+    "retry_delay",
     "retry_policy",
     "trigger_rule",
     "AirflowSensorTimeout",
@@ -131,7 +132,7 @@ def arguments() -> frozenset[str]:
         *generate.operators().values(),
     ]
     found = {name for item in callables for name in inspect.signature(item.__init__).parameters}
-    found |= {item.name for kind in (OSSJob, faults.Fault) for item in dataclasses.fields(kind)}
+    found |= {item.name for kind in (OSSJob, OutputReport, faults.Fault) for item in dataclasses.fields(kind)}
     found |= {field.param.key for spec in SPECIFICATIONS.values() for field in spec.fields()}
     found |= {name for kind in (OSSAsyncHook, LocalService) for name in vars(kind)}
     methods = [method for name, method in vars(OSSAsyncHook).items() if inspect.isfunction(method)]

@@ -442,10 +442,11 @@ class OSSAsyncHook(BaseHook):
         The batch must not skip existing targets then, since a damaged output is newer than its source.
 
         :param sources: as those of the batch operator.
-        :param process: as that of the batch operator; a specification for ``verify_output="media"``.
+        :param process: as that of the batch operator; of a style only OSS knows what it is to give.
         :param target: as that of the batch operator.
-        :param verify_output: ``"exists"``; or ``"media"`` to compare also each output with what was asked for
-            (``video/info`` and so on: billed requests that need the right ``imm:DetectMediaMeta``).
+        :param verify_output: ``"exists"``; or ``"media"`` to compare also each output with what was asked
+            for, and its duration with that of the source (``video/info`` and so on: billed requests that need
+            the right ``imm:DetectMediaMeta``).
         :param max_objects: objects at most, 1 to 1,000,000. Default 10,000.
         :return: dicts with ``source``, ``target``, and ``reason``, which the batch ignores. Of several
             outputs of an object it cannot be told beforehand how many there are to be: one counts.

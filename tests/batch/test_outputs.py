@@ -76,7 +76,7 @@ async def test_the_result_is_what_the_batch_takes(stand: Any) -> None:
 
 async def test_objects_with_targets_and_arguments_of_their_own(stand: Any) -> None:
     put_many(stand, 2)
-    sources = [
+    sources: list[Any] = [
         {"source": "in/00000.mov", "target": "own/0.mp4", "width": 640},
         {"source": "in/00001.mov", "reason": "of an earlier check"},
         {"source": "in/gone.mov", "target": "own/gone.mp4"},

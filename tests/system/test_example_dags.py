@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -362,6 +363,54 @@ def test_batch_failures(run: Any, fetch: Fetch) -> None:
     video = fetch.media({"outputs": ["oss://media/examples/orders/1001/small.mp4"]}).video
     assert video is not None
     assert video.width == 80
+
+
+def test_ladder(run: Any, fetch: Fetch, stand_in: LocalService) -> None:
+    results = run("example_ladder")
+    # 720p and 1080p would be as large as the source.
+    assert results["publish"] == {
+        "h264_360p": "oss://media/examples/ladder/harbour_h264_360p.mp4",
+        "small": "oss://media/examples/ladder/batch/small/harbour.mp4",
+        "tiny": "oss://media/examples/ladder/batch/tiny/harbour.mp4",
+    }
+    found = {name: fetch.media({"outputs": [uri]}).video for name, uri in results["publish"].items()}
+    sizes = {name: (video.width, video.height, video.fps) for name, video in found.items() if video}
+    assert sizes == {"h264_360p": (640, 360, 25), "small": (640, 360, 12), "tiny": (160, 90, 25)}
+
+
+def test_weekly_check(run: Any, stand_in: LocalService) -> None:
+    from alibabacloud_oss_v2 import CopyObjectRequest, DeleteObjectRequest
+
+    def upload(*names: str) -> None:
+        with OSSAsyncHook() as hook:
+            for name in names:
+                hook.get_conn().copy_object(
+                    CopyObjectRequest(
+                        bucket="media",
+                        key=f"weekly/{name}.mp4",
+                        source_bucket="media",
+                        source_key="samples/credits.mp4",
+                    )
+                )
+
+    upload("deleted", "truncated", "aged", "sound")
+    # One job writes half of its result, and says that it has succeeded.
+    stand_in.add_fault("output_cut", match="*/weekly/truncated.mp4")
+    assert run("example_weekly_check")["repair"]["succeeded"] == 4
+    with OSSAsyncHook() as hook:
+        hook.get_conn().delete_object(DeleteObjectRequest(bucket="media", key="examples/weekly/deleted.ts"))
+    # Times of objects are whole seconds.
+    time.sleep(1.1)
+    upload("aged")
+    results = run("example_weekly_check")
+    reasons = {row["source"].rpartition("/")[2]: row["reason"] for row in results["check"]}
+    assert reasons.pop("deleted.mp4") == "missing"
+    assert reasons.pop("aged.mp4") == "older than its source"
+    assert "duration" in reasons.pop("truncated.mp4")
+    assert reasons == {}
+    assert (results["repair"]["succeeded"], results["left"]) == (3, 0)
+    # The next week there is nothing to do.
+    assert run("example_weekly_check")["check"] == []
 
 
 def test_failures(run: Any, stand_in: LocalService) -> None:

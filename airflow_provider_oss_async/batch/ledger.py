@@ -15,7 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_oss_async.clients.errors import diagnosis_of, rights_of
+from airflow_provider_oss_async.clients.errors import diagnosis_of, rights_of, traceback_of, unexpected
 from airflow_provider_oss_async.clients.retry import Backoff, backoff_attempts, retry
 from airflow_provider_oss_async.exceptions import (
     LedgerError,
@@ -244,8 +244,8 @@ class LedgerWriter:
                 self._end(block, error)
                 return
             except Exception as error:
-                log.exception("Writing the ledger failed")
-                self._end(block, LedgerError(f"Writing the ledger failed: {type(error).__name__}: {error}"))
+                log.error("Writing the ledger failed: %s", traceback_of(error))
+                self._end(block, LedgerError(unexpected("Writing the ledger failed", error)))
                 return
             block.set_result(None)
 

@@ -219,8 +219,8 @@ async def _binding_by_project(
             if token is None:
                 detail = f"bucket {bucket} is not bound to imm_project {project}: {_BIND}, or set its project"
                 return Row("bucket binding", "wrong", detail)
-    except OSSServiceError:
-        log.debug("The buckets of project %s could not be listed", project, exc_info=True)
+    except OSSServiceError as error:
+        log.debug("The buckets of project %s could not be listed: %s", project, error)
     return Row("bucket binding", "cannot be told", reason, needed)
 
 

@@ -9,6 +9,7 @@ not documented, so there the words of the message decide, and a code that is not
 from __future__ import annotations
 
 import re
+import traceback
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -310,6 +311,21 @@ def redact(text: str, credentials: Credentials | None = None) -> str:
     """
     if credentials is not None:
         text = credentials.redact(text)
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", _without_secrets(text))
+    return text[:QUOTE_LIMIT].strip()
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an unexpected error as it may be logged: what was raised may quote secrets."""
+    return "".join(map(_without_secrets, traceback.format_exception(error))).rstrip()
+
+
+def unexpected(what: str, error: BaseException) -> str:
+    """Return the text of a failure that no other kind of error describes, such as a defect."""
+    return f"{what}: {type(error).__name__}: {redact(str(error))}"
+
+
+def _without_secrets(text: str) -> str:
     # What follows would be slow on a long text.
     text = text[: 4 * QUOTE_LIMIT]
     text = re.sub(r"//[^/\s]{1,512}@", "//***@", text)
@@ -318,9 +334,7 @@ def redact(text: str, credentials: Credentials | None = None) -> str:
         r"\1***",
         text,
     )
-    text = text.encode("utf-8", "replace").decode()
-    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
-    return text[:QUOTE_LIMIT].strip()
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_provider_oss_async.clients.errors import traceback_of
 from airflow_provider_oss_async.clients.messages import CompletionMessage
 from airflow_provider_oss_async.clients.object_events import ObjectMessage
 from airflow_provider_oss_async.clients.retry import warn_rate_limited
@@ -186,8 +187,8 @@ class EventCollector:
                 return
             await receiver.settle(wanted, "stored", self.client)
             await receiver.settle(unwanted, "unwanted", self.client)
-        except Exception:
-            log.exception("Messages could not be settled; they are received again")
+        except Exception as error:
+            log.error("Messages could not be settled; they are received again: %s", traceback_of(error))
 
     async def close(self) -> None:
         """Give back what was collected. Messages of batches that are not settled come again by themselves."""

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from airflow_provider_oss_async.clients.errors import traceback_of
 from airflow_provider_oss_async.clients.media_info import media_kind
 from airflow_provider_oss_async.clients.retry import backoff_attempts, retry
 from airflow_provider_oss_async.exceptions import (
@@ -239,7 +240,7 @@ async def check_outputs(
             report.reasons.append(f"the check took longer than {CHECK_SECONDS:g} s")
         except Exception as error:
             # The job has succeeded, whatever is wrong here.
-            log.warning("The check failed", exc_info=True)
+            log.warning("The check failed: %s", traceback_of(error))
             report.reasons.append(f"the check failed: {type(error).__name__}")
     return report
 

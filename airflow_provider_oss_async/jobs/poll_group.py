@@ -17,6 +17,8 @@ from airflow_provider_oss_async.clients.errors import (
     is_task_not_found,
     missing_resource,
     refuses_credentials,
+    traceback_of,
+    unexpected,
 )
 from airflow_provider_oss_async.clients.retry import Backoff, jitter, warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
@@ -313,9 +315,9 @@ class PollGroup:
                 await asyncio.sleep(min(ROUND_INTERVAL, self._timing.min_poll_interval))
         except Exception as error:
             # A defect must end the waits: nothing polls for them any more.
-            log.exception("Polling jobs of IMM project %s failed", self.key.project)
+            log.error("Polling jobs of IMM project %s failed: %s", self.key.project, traceback_of(error))
             self._runner = None
-            self._end_all(OSSAsyncError(f"Polling the job failed: {type(error).__name__}: {error}"))
+            self._end_all(OSSAsyncError(unexpected("Polling the job failed", error)))
 
     async def _ended_page(self, start: datetime, token: str | None) -> tuple[list[TaskInfo], str | None]:
         """Read a page, again where it gets no answer: starting over would never reach a distant end."""

@@ -17,7 +17,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_oss_async.clients.errors import is_task_not_found
+from airflow_provider_oss_async.clients.errors import is_task_not_found, traceback_of, unexpected
 from airflow_provider_oss_async.clients.rate_limiter import DEFAULT_RATE, RateLimiter
 from airflow_provider_oss_async.clients.retry import jitter
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSServiceError
@@ -281,7 +281,7 @@ class PollSubscription:
         except OSSAsyncError as error:
             outcome = error
         except Exception as error:
-            log.exception("The last poll of job %s failed", self.job.task_id)
-            outcome = OSSAsyncError(f"Polling the job failed: {type(error).__name__}: {error}")
+            log.error("The last poll of job %s failed: %s", self.job.task_id, traceback_of(error))
+            outcome = OSSAsyncError(unexpected("Polling the job failed", error))
         self._last_poll = None
         self.end(outcome)

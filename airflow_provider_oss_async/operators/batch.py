@@ -11,6 +11,7 @@ from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_oss_async.batch.sources import Inventory, ListFile, ObjectListing
+from airflow_provider_oss_async.clients.errors import traceback_of
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSBatchFailedError, ProcessError
 from airflow_provider_oss_async.jobs.job import MAX_TIMEOUT
 from airflow_provider_oss_async.operators.argument_checks import (
@@ -534,9 +535,9 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
             self._note(context, "failed", error.summary)
             try:
                 context["ti"].xcom_push(key="summary", value=error.summary)
-            except Exception:
+            except Exception as reason:
                 # The error itself is what matters.
-                log.warning("The summary of the batch could not be pushed", exc_info=True)
+                log.warning("The summary of the batch could not be pushed: %s", traceback_of(reason))
             if not error.summary.get("again"):
                 error = FinalBatchFailedError(error.message, **error.fields)
         return failed(context, error, submits=True)
@@ -549,8 +550,8 @@ class OSSAsyncProcessBatchOperator(OSSAsyncTask):
         try:
             counters = {name: value for name, value in summary.items() if isinstance(value, int)}
             store.set(KEY, {**(store.get(KEY) or {}), "phase": phase, "counts": counters})
-        except Exception:
-            log.warning("The task state store could not keep the end of the batch", exc_info=True)
+        except Exception as error:
+            log.warning("The task state store could not keep the end of the batch: %s", traceback_of(error))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the prefixes of sources and targets as datasets, for OpenLineage."""

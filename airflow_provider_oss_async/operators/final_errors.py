@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_oss_async.clients.errors import traceback_of
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
     OSSJobFailedError,
@@ -87,7 +88,7 @@ def failed(context: Context, error: OSSAsyncError, *, submits: bool) -> OSSAsync
     for name in FAILURE_XCOMS:
         try:
             context["ti"].xcom_push(key=name, value=getattr(error, name))
-        except Exception:
+        except Exception as reason:
             # The error itself is what matters.
-            log.warning("The XCom %s of the failure could not be pushed", name, exc_info=True)
+            log.warning("The XCom %s of the failure could not be pushed: %s", name, traceback_of(reason))
     return final(error, submits=submits)

@@ -6,6 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_oss_async.clients.errors import traceback_of
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -102,5 +104,7 @@ class JobStateStore:
             return
         try:
             getattr(self._store, verb)(KEY, *value)
-        except Exception:
-            log.warning("The task state store could not %s the record of the job", verb, exc_info=True)
+        except Exception as error:
+            log.warning(
+                "The task state store could not %s the record of the job: %s", verb, traceback_of(error)
+            )

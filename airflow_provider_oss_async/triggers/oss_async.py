@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_oss_async.clients.errors import redact, refuses_credentials
+from airflow_provider_oss_async.clients.errors import refuses_credentials, traceback_of, unexpected
 from airflow_provider_oss_async.clients.retry import warn_rate_limited
 from airflow_provider_oss_async.exceptions import (
     OSSAsyncError,
@@ -159,10 +159,8 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             outcome = error if spec is None else with_job(error, spec.job)
         except Exception as error:
             # Airflow would fail the task with a text that names neither the job nor the reason.
-            self.log.exception("Waiting failed")
-            failure = OSSAsyncError(
-                f"Waiting for the job failed: {type(error).__name__}: {redact(str(error))}"
-            )
+            self.log.error("Waiting failed: %s", traceback_of(error))
+            failure = OSSAsyncError(unexpected("Waiting for the job failed", error))
             outcome = failure if spec is None else with_job(failure, spec.job)
         event = TriggerEvent(event_of(outcome))  # type: ignore[no-untyped-call]
         if self.end_from_trigger and isinstance(outcome, dict) and await self._push(outcome):
@@ -215,9 +213,10 @@ class OSSAsyncTaskTrigger(BaseTrigger):
                     run_id=ti.run_id,
                     map_index=ti.map_index,
                 )
-        except Exception:
+        except Exception as error:
             await self.log.awarning(
-                "The task ends on a worker, because its result could not be stored here", exc_info=True
+                "The task ends on a worker, because its result could not be stored here: %s",
+                traceback_of(error),
             )
             return False
         return True

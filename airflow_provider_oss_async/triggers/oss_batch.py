@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_oss_async.clients.errors import refuses_credentials
+from airflow_provider_oss_async.clients.errors import refuses_credentials, traceback_of, unexpected
 from airflow_provider_oss_async.exceptions import (
     LedgerError,
     LedgerFencedError,
@@ -95,9 +95,9 @@ class OSSAsyncBatchTrigger(OSSAsyncTaskTrigger):
             outcome = error
         except Exception as error:
             # Airflow would fail the task with a text that names neither the ledger nor the reason.
-            self.log.exception("The batch failed")
+            self.log.error("The batch failed: %s", traceback_of(error))
             ledger = self.wait_specification.get("ledger")
-            outcome = OSSAsyncError(f"The batch failed: {type(error).__name__}: {error}. (ledger {ledger})")
+            outcome = OSSAsyncError(f"{unexpected('The batch failed', error)}. (ledger {ledger})")
         await self._hold()
         self._fired = True
         yield TriggerEvent(event_of(outcome))  # type: ignore[no-untyped-call]

@@ -27,6 +27,8 @@ from airflow_provider_oss_async.clients.errors import (
     rights_of,
     sdk_failure,
     service_error,
+    traceback_of,
+    unexpected,
 )
 from airflow_provider_oss_async.exceptions import (
     OSSConnectionError,
@@ -366,3 +368,22 @@ class TestSDKFailure:
                 assert diagnosis_of(refused).kind == "argument"
                 assert str(refused).startswith("HeadObject was not sent: ")
                 assert "Correct the name" in refused.advice
+
+
+def test_what_is_logged_of_an_unexpected_error_has_no_secret() -> None:
+    def connect() -> None:
+        raise RuntimeError(
+            "no answer from http://user:PASSWORD@proxy.example:3128\nSecurityToken=CAIS0123456789"
+        )
+
+    try:
+        connect()
+    except RuntimeError as error:
+        logged, shown = traceback_of(error), unexpected("Waiting failed", error)
+    assert "in connect" in logged
+    assert "RuntimeError: no answer from http://***@proxy.example:3128" in logged
+    assert shown.startswith("Waiting failed: RuntimeError: no answer from http://***@proxy.example:3128 ")
+    # The first lines of a traceback quote the program, not the error.
+    for text in (logged.rpartition("RuntimeError: ")[2], shown):
+        assert "PASSWORD" not in text
+        assert "CAIS" not in text

@@ -247,6 +247,28 @@ def _watermark(seen: Observations) -> Result:
     return _verdict(wrong, "; ".join(said)) if wrong or ended else _NONE
 
 
+def _media_info(seen: Observations) -> Result:
+    info, error = seen.media_info, seen.media_info_error
+    if error is not None and error.status == 403:
+        right = error.access_denied.get("AuthAction") or "imm:DetectMediaMeta"
+        return Result("not tested", f"the right {right} is missing")
+    if error is not None:
+        return Result("differs", f"{error.code} {error.detail}".strip())
+    if info is None:
+        return _NONE
+    missing = [
+        name
+        for name, value in (
+            ("FormatName", info.formats),
+            ("Duration", info.duration),
+            ("VideoStreams", info.video),
+        )
+        if not value
+    ]
+    wrong = [f"without {', '.join(missing)}"] if missing else []
+    return _verdict(wrong, f"{','.join(sorted(info.formats))}, {info.duration} s")
+
+
 def _failure(seen: Observations) -> Result:
     jobs = [one for one in _named(seen, "unreadable source") if one.refused or one.state]
     for one in jobs:
@@ -400,6 +422,14 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "a file that is no video is converted",
         "Set retries=0 or a retry_policy of your own.",
         _failure,
+    ),
+    Assumption(
+        "media-info",
+        "`video/info` tells container, duration and streams of an output as soon as its job has succeeded.",
+        "`verify_output`",
+        "the result of a conversion is looked at",
+        'Set verify_output="exists", or leave it out.',
+        _media_info,
     ),
     Assumption(
         "object-events",

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_oss_async.clients.imm import TaskInfo
+    from airflow_provider_oss_async.clients.media_info import MediaInfo
     from airflow_provider_oss_async.jobs.job import OSSJob
     from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.process import Specification
@@ -135,6 +136,8 @@ class Observations:
     :param unknown_task_understood: whether the package reads that as such.
     :param burst: requests sent at once, and answered.
     :param listing_delay: seconds within which tasks must be listed.
+    :param media_info: what ``video/info`` says of the result of a conversion; ``None`` if nothing.
+    :param media_info_error: why; ``None`` where it was not asked.
     """
 
     jobs: list[Seen]
@@ -146,6 +149,8 @@ class Observations:
     unknown_task_understood: bool = False
     burst: tuple[int, int] = (0, 0)
     sprite_size: tuple[int, int] | None = None
+    media_info: MediaInfo | None = None
+    media_info_error: OSSServiceError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +349,13 @@ async def _look_at_outputs(services: Services, seen: Observations, run: Run) -> 
         ]
         result = await result_of(services, one.job, JobStatus("succeeded"))
         one.found = [uri.removeprefix(f"oss://{run.bucket}/{run.folder}") for uri in result["outputs"]]
+        if one.trial.name == "convert" and one.found:
+            try:
+                seen.media_info = await services.oss.media_info(
+                    run.bucket, run.folder + one.found[0], "video"
+                )
+            except OSSServiceError as error:
+                seen.media_info_error = error
         if one.trial.name == "sprite" and one.written:
             head = await services.oss.read(run.bucket, run.folder + one.written[0], 0, 24)
             if head[1:4] == b"PNG":

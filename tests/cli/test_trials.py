@@ -96,6 +96,8 @@ MERGED = {"kind": "job_fail", "match": "*/concat", "times": 0, "code": "InvalidA
          "never listed: animation", "Nothing: "),
         (["convert"], {"behaviour": {"definitions": False}}, [], "definitions", "not shown: convert",
          "on_uncertain_submit"),
+        (["convert"], {"behaviour": {"task_clock_offset": -9}}, [], "clocks", "convert: -",
+         "on_uncertain_submit"),
         (["frames"], {"behaviour": {"frame_suffix": "-{index:03d}"}}, [], "frame-names", "frames/f-001.jpg",
          "Put {index}"),
         (["frames"], {"behaviour": {"frame_suffix": "-{index:03d}"}}, [], "outputs", "found nothing",
@@ -112,6 +114,8 @@ MERGED = {"kind": "job_fail", "match": "*/concat", "times": 0, "code": "InvalidA
         (["merge"], {}, [MERGED], "merge-arguments", "InvalidArgument [ar]", "Leave out"),
         (["sprite"], {"processor": with_sheets(80, 32)}, [], "sprite-layout", "80x32 instead of 88x36",
          "Check the sheets"),
+        (["convert"], {"behaviour": {"info_body": "foreign"}}, [], "media-info", "none of its fields",
+         'verify_output="exists"'),
         (["watermark"], {}, [{**ODD_END, "match": "image/*"}], "watermark", "Odd odd", "missing_ok"),
         (["unreadable source"], {}, [], "failures", "the job has succeeded", "retry_policy"),
     ],
@@ -175,6 +179,13 @@ async def test_what_is_refused_and_what_has_not_ended(start_stand: Callable[...,
     )
     assert results["numbers"].verdict == "not tested"
     assert results["messages"].seen == "give --topic and --queue"
+
+
+async def test_a_missing_right_to_look_at_media_is_said(start_stand: Callable[..., Stand]) -> None:
+    deny = {"kind": "deny", "match": "imm:DetectMediaMeta"}
+    result = (await judged(start_stand(), "convert", faults=(deny,)))["media-info"]
+    assert result.verdict == "not tested"
+    assert "imm:DetectMediaMeta is missing" in result.seen
 
 
 async def test_results_may_be_kept(start_stand: Callable[..., Stand]) -> None:

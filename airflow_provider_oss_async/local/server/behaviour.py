@@ -20,6 +20,10 @@ class Behaviour:
         in it are numbers.
     :param index_digits: least number of digits of ``{index}``.
     :param message_body: ``documented``, or ``foreign``: completion messages have a body nobody knows.
+    :param info_body: ``documented``, or ``foreign``: ``video/info`` and ``audio/info`` have fields nobody
+        knows.
+    :param task_clock_offset: seconds by which the times of IMM's tasks are ahead of the clock of OSS.
+    :param project_details: whether ``GetProject`` tells service role and limits.
     :param unknown_task_code: code for a task that IMM does not know.
     :param unknown_task_message: message for it.
     :param requests_per_second: requests to IMM that are answered in one second; 0 for all.
@@ -32,6 +36,9 @@ class Behaviour:
     frame_suffix: str = "_{stream}_{index}"
     index_digits: int = 1
     message_body: str = "documented"
+    info_body: str = "documented"
+    task_clock_offset: float = 0.0
+    project_details: bool = True
     unknown_task_code: str = "ResourceNotFound"
     unknown_task_message: str = "The specified resource Task is not found."
     requests_per_second: int = 0
@@ -40,6 +47,7 @@ class Behaviour:
     _CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
         "end_time_cursor": ("complete", "refused", "incomplete"),
         "message_body": ("documented", "foreign"),
+        "info_body": ("documented", "foreign"),
     }
 
     def __post_init__(self) -> None:

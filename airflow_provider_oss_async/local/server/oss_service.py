@@ -538,6 +538,8 @@ class OSSService:
                 raise Refusal(400, error.code, error.message) from None
             # The words for a file that cannot be read are not documented.
             raise Refusal(400, "Imm Client", f"{error.code}, {error.message}", ec="0056-00000001") from None
+        if kind != "image" and self._cloud.behaviour.info_body == "foreign":
+            found = {"format": {"duration": str(found.get("Duration", ""))}, "streams": []}
         request_id = _request_id()
         return web.json_response(
             found if kind == "image" else {"RequestId": request_id, **found},

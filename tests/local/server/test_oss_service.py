@@ -322,7 +322,7 @@ def test_what_is_in_a_file(service: LocalService, clips: dict[str, Path]) -> Non
         assert found["etag"] == client.head_object(oss.HeadObjectRequest("media", "a.mp4")).etag
 
 
-def test_what_the_information_about_a_file_needs(service: LocalService) -> None:
+def test_what_the_information_about_a_file_needs(service: LocalService, clips: dict[str, Path]) -> None:
     client = oss_client(service)
     service.cloud.store.create_bucket("loose", "cn-hangzhou", service.cloud.owner)
     put(client, "text.mp4", b"text")
@@ -337,6 +337,9 @@ def test_what_the_information_about_a_file_needs(service: LocalService) -> None:
         with pytest.raises(oss.exceptions.OperationError) as caught:
             info(client, key, process, bucket)
         assert (refusal(caught.value).status_code, refusal(caught.value).code) == (status, code)
+    put(client, "a.mp4", clips["wide.mp4"].read_bytes())
+    service.cloud.behaviour.info_body = "foreign"
+    assert info(client, "a.mp4", "video/info").keys() == {"RequestId", "format", "streams", "etag"}
     service.add_fault("deny", match="imm:DetectMediaMeta")
     with pytest.raises(oss.exceptions.OperationError) as caught:
         info(client, "text.mp4", "audio/info")

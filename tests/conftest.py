@@ -16,8 +16,12 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "
     del os.environ[_name]
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from tests.support.stand import Stand  # noqa: E402
+
+# For Airflows and Pythons beside the one that all tests run on: pytest --hypothesis-profile=few.
+settings.register_profile("few", max_examples=10)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

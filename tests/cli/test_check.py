@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_oss_async.cli.check import Report, check_connection
+from airflow_provider_oss_async.cli.questions import NOT_ASKED
+from airflow_provider_oss_async.cli.rights import FEATURES, RIGHTS
 from tests.support.wire import Answer, Wire
 
 if TYPE_CHECKING:
@@ -33,6 +35,30 @@ async def test_all_is_well(cloud: Stand) -> None:
     assert row(report, "credentials")[1].startswith("static: RAMUser acs:ram::1000000000000001:user/local")
     assert row(report, "EngineConcurrency")[:2] == ("ok", "100")
     assert row(report, "SMQ topic")[:2] == ("ok", "jobs")
+
+
+#: Rights that only a real job shows, or the service's answer to a question about another one.
+NOT_SHOWN = NOT_ASKED.keys() - {"oss:ProcessImm"}
+
+
+@pytest.mark.parametrize("right", [right.action for right in RIGHTS])
+async def test_each_right_that_is_denied_is_told(cloud: Stand, right: str) -> None:
+    cloud.service.add_fault("deny", match=right, times=0)
+    report = await check(cloud, tuple(FEATURES))
+    verdict, _, needed = row(report, right)
+    if right in NOT_SHOWN:
+        assert verdict == "cannot be told"
+    else:
+        assert verdict == "denied"
+        assert report.good is not needed
+
+
+async def test_what_a_project_does_not_tell(start_stand: Callable[..., Stand]) -> None:
+    stand = start_stand(behaviour={"project_details": False}, topics={"jobs": ["done"]})
+    report = await check(stand)
+    for subject in ("service role", "EngineConcurrency", "ProjectQueriesPerSecond"):
+        assert row(report, subject)[0] == "cannot be told"
+    assert report.good
 
 
 async def test_what_is_denied_makes_a_policy(cloud: Stand) -> None:

@@ -166,6 +166,10 @@ class Proxy:
             return _hang_up(request)
         if event == "submit" and status == 200 and whole:
             self._jobs[json.loads(answer)["TaskId"]] = key
+        if status == 200 and request.method == "PATCH" and request.path.endswith("/run"):
+            # One that is refused is of a message that was delivered again.
+            with suppress(psutil.NoSuchProcess):
+                self._processes[request.path.split("/")[3]] = psutil.Process(json.loads(body)["pid"])
         if status in (404, 409, 410) and request.path.endswith("/heartbeat"):
             self.stopped.add(self._keys.get(request.path.split("/")[3], ""))
         if due and due.answered and self._interrupt(due, key) and due.action != "suspend":
@@ -180,9 +184,6 @@ class Proxy:
     def _understand(self, request: web.Request, body: bytes) -> tuple[Event, str]:
         """Return what a request is, and the key of the object that its task processes."""
         match request.method, request.path.split("/")[1:]:
-            case "PATCH", ["execution", "task-instances", ti, "run"]:
-                with suppress(psutil.NoSuchProcess):
-                    self._processes[ti] = psutil.Process(json.loads(body)["pid"])
             case "PUT", ["execution", "task-instances", ti, "rtif"]:
                 source = json.loads(body).get("source") or ""
                 if isinstance(source, dict):

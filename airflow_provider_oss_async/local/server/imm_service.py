@@ -160,15 +160,14 @@ class IMMService:
 
     def _get_project(self, given: dict[str, str]) -> dict[str, Any]:
         project = self._project(given)
-        return {
-            "Project": {
-                "ProjectName": project,
-                "Description": "",
+        described: dict[str, Any] = {"ProjectName": project, "Description": ""}
+        if self._cloud.behaviour.project_details:
+            described |= {
                 "ServiceRole": "AliyunIMMDefaultRole",
                 "ProjectQueriesPerSecond": 100,
                 "EngineConcurrency": self._cloud.runner.engines[project].concurrency,
             }
-        }
+        return {"Project": described}
 
     def _get_watermark(self, given: dict[str, str]) -> dict[str, Any]:
         job = self._task(given)

@@ -80,7 +80,7 @@ def accept(cloud: Cloud, bucket: Bucket, key: str, text: str) -> JobRecord:
         process=text,
         definition=request_definition(bucket.imm_project, bucket.name, key, process, spec.task_type),
         topic=process.topic,
-        started=time.time_ns(),
+        started=time.time_ns() + round(cloud.behaviour.task_clock_offset * 10**9),
     )
     cloud.table.add(job)
     cloud.runner.enqueue(job)

@@ -16,6 +16,7 @@ from airflow.sdk import DAG, Connection
 
 import airflow_provider_oss_async
 from airflow_provider_oss_async import events
+from airflow_provider_oss_async.batch.budget import Prices
 from airflow_provider_oss_async.exceptions import OSSAsyncError
 from airflow_provider_oss_async.get_provider_info import get_provider_info
 from airflow_provider_oss_async.hooks.connection_fields import EXTRA_FIELDS
@@ -28,8 +29,10 @@ from airflow_provider_oss_async.local.server.app import LocalService
 from airflow_provider_oss_async.local.server.cloud import Cloud
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
 from airflow_provider_oss_async.operators.batch import OSSAsyncProcessBatchOperator
+from airflow_provider_oss_async.operators.ladder import video_ladder
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.process import SPECIFICATIONS
+from airflow_provider_oss_async.process.presets import preset
 from airflow_provider_oss_async.sensors.oss_async import OSSAsyncTaskSensor
 from airflow_provider_oss_async.triggers.oss_event import OSSEventTrigger
 from tests import generate
@@ -78,6 +81,7 @@ FOREIGN = {
     "map_indexes",
     "render_template_as_native_obj",
     "clear_on_success",
+    "max_active_tasks",
     "max_active_tis_per_dag",
     "pool",
     "retries",
@@ -129,6 +133,7 @@ def arguments() -> frozenset[str]:
         OSSEventTrigger,
         OSSAsyncHook,
         Cloud,
+        Prices,
         *generate.operators().values(),
     ]
     found = {name for item in callables for name in inspect.signature(item.__init__).parameters}
@@ -137,6 +142,8 @@ def arguments() -> frozenset[str]:
     found |= {name for kind in (OSSAsyncHook, LocalService) for name in vars(kind)}
     methods = [method for name, method in vars(OSSAsyncHook).items() if inspect.isfunction(method)]
     found |= {name for method in methods for name in inspect.signature(method).parameters}
+    functions = (preset, video_ladder)
+    found |= {name for item in functions for name in (item.__name__, *inspect.signature(item).parameters)}
     found |= set(faults.KINDS) | EXTRA_FIELDS
     found |= {name for kind in exceptions().values() for name in inspect.signature(kind).parameters}
     found |= set(get_provider_info()["config"]["oss_async"]["options"])

@@ -26,6 +26,8 @@ class Behaviour:
     :param project_details: whether ``GetProject`` tells service role and limits.
     :param unknown_task_code: code for a task that IMM does not know.
     :param unknown_task_message: message for it.
+    :param queue_timeout_code: code of a job that was queued for too long.
+    :param queue_timeout_message: message of such a job; empty for one that names the limit.
     :param requests_per_second: requests to IMM that are answered in one second; 0 for all.
     :raises ValueError: a value is not allowed; says which.
     """
@@ -41,6 +43,8 @@ class Behaviour:
     project_details: bool = True
     unknown_task_code: str = "ResourceNotFound"
     unknown_task_message: str = "The specified resource Task is not found."
+    queue_timeout_code: str = "QueueTimeout"
+    queue_timeout_message: str = ""
     requests_per_second: int = 0
     _answered: deque[float] = field(default_factory=deque, init=False, repr=False)
 

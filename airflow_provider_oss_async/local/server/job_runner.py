@@ -157,12 +157,13 @@ class JobRunner:
         try:
             await engine.acquire(self.queue_seconds)
         except TimeoutError:
+            behaviour = self._behaviour()
             self._end(
                 job,
-                # The code is not documented.
                 JobFailed(
-                    "QueueTimeout",
-                    f"The task was queued for longer than {self.queue_seconds:g} seconds, because "
+                    behaviour.queue_timeout_code,
+                    behaviour.queue_timeout_message
+                    or f"The task was queued for longer than {self.queue_seconds:g} seconds, because "
                     f"{engine.concurrency} tasks of the project were running.",
                 ),
             )

@@ -97,3 +97,19 @@ def test_wrong_switches_are_refused(data: dict[str, Any]) -> None:
 
 def test_a_fraction_of_a_second_is_read() -> None:
     assert Behaviour.read({"start_list_delay": 0.5}).start_list_delay == 0.5
+
+
+def test_another_error_of_a_job_that_was_queued_for_too_long(start: Callable[..., LocalService]) -> None:
+    behaviour = {
+        "queue_timeout_code": "LimitExceeded",
+        "queue_timeout_message": "too many tasks in the queue",
+    }
+    service = start(behaviour=behaviour, engine_concurrency=1, queue_seconds=0.2, job_seconds=1)
+    one_job(service)
+    late = submit(oss_client(service), convert("out/b.mp4"))
+    task = wait_for_end(imm_client(service), late)
+    assert (task.status, task.code, task.message) == (
+        "Failed",
+        "LimitExceeded",
+        "too many tasks in the queue",
+    )

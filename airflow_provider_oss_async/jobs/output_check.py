@@ -75,8 +75,11 @@ _PICTURES = frozenset({"mjpeg", "png", "bmp", "gif", "webp"})
 _MAX_IMAGE = 20 * 1024 * 1024
 #: Bytes of head and tail of a PDF in which its marks are.
 _PDF_MARGIN = 1024
-#: Seconds of resolution of object times.
-_RESOLUTION = 1.0
+#: Seconds by which an object may seem older than a job: times of objects are whole seconds, and that of a job
+#: that was found again is by the clock of IMM.
+_CLOCKS = 3.0
+#: Differences and reasons that a report names, and differences that a message names.
+_NAMED, _IN_MESSAGE = 20, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,17 @@ class OutputReport:
         """``differs`` where anything does, ``not verified`` where anything could not be told."""
         return "differs" if self.differences else "not verified" if self.reasons else "matches"
 
+    @property
+    def text(self) -> str:
+        """The first differences in words."""
+        more = len(self.differences) - _IN_MESSAGE
+        shown = [*map(str, self.differences[:_IN_MESSAGE]), *([f"and {more} more"] if more > 0 else [])]
+        return "; ".join(shown)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON natives: ``verification`` of a job's result."""
-        return {"verdict": self.verdict, **asdict(self)}
+        """Return it as JSON natives: ``verification`` of a job's result. Of many differences the first 20."""
+        short = replace(self, differences=self.differences[:_NAMED], reasons=self.reasons[:_NAMED])
+        return {"verdict": self.verdict, **asdict(short)}
 
 
 async def verify(
@@ -180,7 +191,7 @@ async def check_job(services: Services, job: OSSJob, level: str) -> OutputReport
 
 def mismatch_error(job: OSSJob, report: OutputReport) -> OSSOutputMismatchError:
     """Return the error for outputs that differ."""
-    detail = "; ".join(map(str, report.differences))
+    detail = report.text
     advice = (
         "Check source and arguments; the same request will mostly give the same output. "
         "retry_failed_job=True has retries submit a new job."
@@ -193,7 +204,7 @@ def mismatch_error(job: OSSJob, report: OutputReport) -> OSSOutputMismatchError:
         code=MISMATCH,
         detail=detail[:800],
         advice=advice,
-        differences=[asdict(difference) for difference in report.differences],
+        differences=[asdict(difference) for difference in report.differences[:_NAMED]],
     )
 
 
@@ -206,6 +217,8 @@ async def check_outputs(
     level: str,
     since: float | None = None,
     whole: bool = False,
+    request_seconds: float = REQUEST_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
 ) -> OutputReport:
     """Compare the outputs of a process with what was asked for. Raises nothing about the services.
 
@@ -216,6 +229,8 @@ async def check_outputs(
     :param since: when the job was submitted, in epoch seconds; ``None`` where that does not matter.
     :param whole: compare the duration with that of the source also where nothing is cut or merged, at the
         price of one more request.
+    :param request_seconds: for one request with its attempts.
+    :param check_seconds: for all of it.
     """
     report = OutputReport(level)
     target = outputs_of(process, source)
@@ -234,10 +249,11 @@ async def check_outputs(
         if whole and not expected.parts and expected.kind in ("video", "audio"):
             expected = replace(expected, parts=(Part(),))
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await _Check(services, process, source, expected, report, since).all(sound)
+            async with asyncio.timeout(check_seconds):
+                one = _Check(services, process, source, expected, report, since, request_seconds)
+                await one.all(sound)
         except TimeoutError:
-            report.reasons.append(f"the check took longer than {CHECK_SECONDS:g} s")
+            report.reasons.append(f"the check took longer than {check_seconds:g} s")
         except Exception as error:
             # The job has succeeded, whatever is wrong here.
             log.warning("The check failed: %s", traceback_of(error))
@@ -251,7 +267,7 @@ def _wrong_at_once(output: OutputObject, since: float | None, report: OutputRepo
     if output.size == 0:
         report.differences.append(Difference(uri, "size", "more than 0 bytes", "0 bytes"))
         return True
-    if since is not None and output.modified and output.modified < since - _RESOLUTION:
+    if since is not None and output.modified and output.modified < since - _CLOCKS:
         times = [
             datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
             for moment in (since, output.modified)
@@ -272,9 +288,11 @@ class _Check:
         expected: ExpectedOutput,
         report: OutputReport,
         since: float | None,
+        request_seconds: float,
     ) -> None:
         self._services, self._process, self._source = services, process, source
         self._expected, self._report, self._since = expected, report, since
+        self._request_seconds = request_seconds
         #: What is known of the sources, by their key; ``None`` where that could not be learned.
         self._sources: dict[str, asyncio.Task[MediaInfo | None]] = {}
 
@@ -319,7 +337,7 @@ class _Check:
         """Return what a request brings, after some attempts."""
         services, attempts = self._services, 0
         try:
-            async with services.output_checks, asyncio.timeout(REQUEST_SECONDS):
+            async with services.output_checks, asyncio.timeout(self._request_seconds):
                 until = time.time() + services.timing.retry_seconds
                 async for last in backoff_attempts(until, services.timing.call_backoff):
                     attempts += 1
@@ -331,7 +349,7 @@ class _Check:
                             raise
         except TimeoutError:
             raise OSSUnavailableError(
-                f"No answer about {uri} within {REQUEST_SECONDS:g} s.", service="OSS"
+                f"No answer about {uri} within {self._request_seconds:g} s.", service="OSS"
             ) from None
         raise AssertionError("unreachable")  # pragma: no cover
 
@@ -355,7 +373,7 @@ class _Check:
         except OSSAsyncError as error:
             self._report.reasons.append(f"the source could not be looked at: {error}")
             return None
-        if self._since is not None and info.modified > self._since + _RESOLUTION:
+        if self._since is not None and info.modified > self._since + _CLOCKS:
             self._report.reasons.append(f"{uri} was overwritten after the submission")
             return None
         return info

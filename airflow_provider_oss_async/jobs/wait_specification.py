@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,6 +59,7 @@ class WaitSpecification:
             deadline=float(data["deadline"]),
             max_poll_interval=data.get("max_poll_interval"),
             baseline=ObjectState(**baseline) if baseline else None,
-            verify_output=str(data.get("verify_output", "")),
-            if_output_differs=str(data.get("if_output_differs", "fail")),
+            # The same for thousands of jobs that wait in one process.
+            verify_output=sys.intern(str(data.get("verify_output", ""))),
+            if_output_differs=sys.intern(str(data.get("if_output_differs", "fail"))),
         )

@@ -14,6 +14,7 @@ from PIL import Image
 
 from airflow_provider_oss_async.exceptions import OSSAsyncError, OSSJobError, OSSOutputMismatchError
 from airflow_provider_oss_async.jobs import output_check
+from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.jobs.output_check import OutputReport, check_job, check_outputs, sample
 from airflow_provider_oss_async.jobs.result import OutputObject
 from airflow_provider_oss_async.jobs.submission import build_request, submit
@@ -257,16 +258,27 @@ async def test_an_output_is_there_and_not_empty_and_new(media: Services, level: 
         report = await check_outputs(media, process, uri("letter.html"), outputs, level=level, since=since)
         return [(one.uri, one.what, one.asked, one.found) for one in report.differences]
 
-    assert await found(there("a/1.txt", modified=999.0)) == []
+    assert await found(there("a/1.txt", modified=998.0)) == []
     assert await found([OutputObject(uri("a/1.txt"))]) == []
     assert await found([]) == [("oss://media/a/{index}.txt", "output", "an object", "none")]
     assert await found(there("a/1.txt", size=0)) == [
         ("oss://media/a/1.txt", "size", "more than 0 bytes", "0 bytes")
     ]
-    assert await found(there("a/1.txt", modified=998.0)) == [
-        ("oss://media/a/1.txt", "time", "after 1970-01-01T00:16:40+00:00", "1970-01-01T00:16:38+00:00")
+    assert await found(there("a/1.txt", modified=995.0)) == [
+        ("oss://media/a/1.txt", "time", "after 1970-01-01T00:16:40+00:00", "1970-01-01T00:16:35+00:00")
     ]
-    assert await found(there("a/1.txt", modified=998.0), since=None) == []
+    assert await found(there("a/1.txt", modified=995.0), since=None) == []
+
+
+async def test_of_many_differences_the_first_are_named(media: Services) -> None:
+    process = DocumentConvert(target_format="png").to_process(uri("letter.html"), uri("p/{index}.png"))
+    empty = [OutputObject(uri(f"p/{number}.png"), 0) for number in range(1, 1001)]
+    report = await check_outputs(media, process, uri("letter.html"), empty, level="exists")
+    assert len(report.to_dict()["differences"]) == 20
+    job = OSSJob("T", "OfficeConversion", "oss://media/letter.html")
+    error = output_check.mismatch_error(job, report)
+    assert len(error.differences) == 20
+    assert "p/5.png); and 995 more. Check source" in str(error)
 
 
 async def test_a_job_that_writes_nothing_is_as_asked_for(media: Services) -> None:
@@ -373,15 +385,24 @@ async def test_a_style_does_not_say_what_it_does(media: Services) -> None:
         assert report.reasons == reasons
 
 
-async def test_a_check_that_takes_too_long_or_fails(
-    media: Services, monkeypatch: pytest.MonkeyPatch, real: Stand
+async def test_a_fault_of_the_check_is_not_one_of_the_job(
+    media: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
+    broken: Any = None
+    report = await check(replace(media, oss=broken), transcode(), "wide.mp4", "wide.mp4")
+    assert report.reasons == ["the check failed: AttributeError"]
+    assert "has no attribute 'media_info'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("request_seconds", "No answer about"), ("check_seconds", "the check took longer than 0.2 s")],
+)
+async def test_a_check_that_takes_too_long(media: Services, real: Stand, limit: str, words: str) -> None:
     real.service.add_fault("delay", match="OSS:video/info", times=0, seconds=5)
-    for name, words in (("REQUEST_SECONDS", "No answer about"), ("CHECK_SECONDS", "the check took longer")):
-        with monkeypatch.context() as patch:
-            patch.setattr(output_check, name, 0.2)
-            report = await check(media, transcode(), "wide.mp4", "wide.mp4")
-        assert words in report.reasons[0]
+    limits: dict[str, Any] = {limit: 0.2}
+    report = await check(media, transcode(), "wide.mp4", "wide.mp4", **limits)
+    assert words in report.reasons[0]
 
 
 # Answers that a real service may give

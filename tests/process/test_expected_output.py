@@ -112,6 +112,12 @@ def test_the_parts_of_a_merge_are_in_the_order_of_play() -> None:
     assert not found.from_keyframe
 
 
+def test_an_audio_format_of_another_program() -> None:
+    found = expected_output(Process("audio/convert", (("f", "wav"), ("ac", "2"))))
+    assert found
+    assert (found.formats, found.video, found.audio) == (("wav",), None, ExpectedAudio())
+
+
 def test_a_cut_has_a_length_and_a_conversion_has_none() -> None:
     for arguments, parts in (
         ({}, ()),

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 MAX_IMAGE = 20 * 1024 * 1024
 
 
-def describe(kind: str, path: Path) -> dict[str, Any]:
+def describe(kind: str, path: Path, *, max_image: int = MAX_IMAGE) -> dict[str, Any]:
     """Return what an operation answers.
 
     :param kind: ``video``, ``audio`` or ``image``.
+    :param max_image: bytes of an image at most.
     :raises JobFailed: the file is none that the operation reads.
     """
-    return _image(path) if kind == "image" else _media(path)
+    return _image(path, max_image) if kind == "image" else _media(path)
 
 
 def _media(path: Path) -> dict[str, Any]:
@@ -83,10 +84,10 @@ def _media(path: Path) -> dict[str, Any]:
     )
 
 
-def _image(path: Path) -> dict[str, Any]:
+def _image(path: Path, max_image: int) -> dict[str, Any]:
     from PIL import Image, UnidentifiedImageError
 
-    if path.stat().st_size > MAX_IMAGE:
+    if path.stat().st_size > max_image:
         raise JobFailed("ImageTooLarge", "The size of the image exceeds the limit.")
     try:
         with Image.open(path) as image:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from airflow_provider_oss_async.local.processing import media_info
 from airflow_provider_oss_async.local.processing.media_info import describe
 from airflow_provider_oss_async.local.processing.result import JobFailed
 
@@ -79,13 +78,12 @@ def test_an_animation_has_frames(tmp_path: Path) -> None:
     assert describe("image", tmp_path / "a.gif")["FrameCount"] == {"value": "3"}
 
 
-def test_what_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"text")
     for kind, code in (("video", "UnsupportedMedia"), ("image", "InvalidArgument")):
         with pytest.raises(JobFailed) as caught:
             describe(kind, path)
         assert caught.value.code == code
-    monkeypatch.setattr(media_info, "MAX_IMAGE", 3)
     with pytest.raises(JobFailed, match="ImageTooLarge"):
-        describe("image", path)
+        describe("image", path, max_image=3)

@@ -34,7 +34,9 @@ def configured_timing() -> Timing:
 
     # Nothing that would stop or flood.
     values = {
-        field.name: max(0.01, conf.getfloat(SECTION, field.name, fallback=field.default))
+        field.name: max(
+            0.01 if field.default else 0.0, conf.getfloat(SECTION, field.name, fallback=field.default)
+        )
         for field in fields(Timing)
     }
     return Timing(**values)

@@ -384,7 +384,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "rate",
-        "A project answers 20 requests a second of this package; limits of single APIs are not documented.",
+        "A project answers 20 requests a second of this package, of the 100 that IMM documents for all "
+        "of its APIs (`ProjectQueriesPerSecond`).",
         "waiting",
         "20 requests are sent within a second",
         "Lower [oss_async] max_requests_per_second.",

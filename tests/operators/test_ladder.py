@@ -49,7 +49,10 @@ def run_ladder(
     video = tmp_path / "video.mp4"
     run(["-f", "lavfi", "-i", "testsrc2=s=320x180:r=5:d=1", "-preset", "ultrafast", str(video)])
     stand.put("in/video.mp4", video.read_bytes())
-    stand.put("in/sound.mp3", b"no video")
+    sound = tmp_path / "sound.mp3"
+    run(["-f", "lavfi", "-i", "sine=d=1", str(sound)])
+    stand.put("in/sound.mp3", sound.read_bytes())
+    stand.put("in/broken.mp4", b"no video")
 
     def run_one(arguments: str, state: str = "success") -> tuple[Any, dict[str, Any]]:
         path = dag_folder / "ladder.py"
@@ -97,8 +100,9 @@ def test_all_in_one_batch_without_a_probe(run_ladder: Any) -> None:
     assert len(stand.accepted()) == 2
 
 
-def test_a_source_that_cannot_be_read_pays_for_nothing(run_ladder: Any) -> None:
-    stand, _ = run_ladder('source="in/sound.mp3", target="out/{rendition}.mp4"', state="failed")
+@pytest.mark.parametrize("source", ["in/broken.mp4", "in/sound.mp3"])
+def test_a_source_that_is_no_video_pays_for_nothing(run_ladder: Any, source: str) -> None:
+    stand, _ = run_ladder(f'source="{source}", target="out/{{rendition}}.mp4"', state="failed")
     assert stand.accepted() == []
 
 

@@ -187,7 +187,8 @@ def expected_output(process: Process) -> ExpectedOutput | None:
     except ProcessError:
         # A process of another program, with values that this package does not know.
         return None
-    return _READERS[process.operation.partition("/")[2]](spec)
+    reader = _READERS.get(process.operation.partition("/")[2])
+    return reader(spec) if reader is not None else None
 
 
 def _media(spec: Specification) -> ExpectedOutput:

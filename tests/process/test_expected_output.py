@@ -180,7 +180,7 @@ def test_what_nothing_is_known_of() -> None:
 def test_every_operation_that_writes_has_an_expectation(operation: str) -> None:
     spec = SPECIFICATIONS[operation]
     found = expected(spec(**minimal(spec)))
-    assert found
+    assert found, f"say in process/expected_output.py what the arguments of {operation} tell of its output"
     assert found.formats or found.kind in ("pdf", "text")
 
 

@@ -482,7 +482,9 @@ class BatchRunner:
             self._submitting += 1
             sent = time.monotonic()
             try:
-                job = await submit_attempt(self._services.oss, request, timeout=self._timing.submit_timeout)
+                job = await submit_attempt(
+                    self._services.oss, request, timeout=self._timing.submit_timeout, intent_at=row.intent
+                )
             except OSSSubmitUncertainError as error:
                 log.warning("%s Reconciling.", error)
             except OSSSubmitError as error:

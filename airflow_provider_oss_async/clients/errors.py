@@ -453,8 +453,9 @@ _BEFORE_SENDING = (
     "InvalidURL",
     # A proxy that refuses CONNECT has passed nothing on.
     "ClientHttpProxyError",
-    # Ours, out of the credentials provider.
+    # Ours, out of the credentials provider and of the session.
     "OSSConnectionError",
+    "RequestTooLateError",
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +12,7 @@ from airflow_provider_oss_async.clients.errors import Failure, service_error
 from airflow_provider_oss_async.exceptions import OSSConnectionError, OSSServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import aiohttp
 
@@ -18,6 +20,34 @@ if TYPE_CHECKING:
 
 #: Bytes of one answer that are read at most. The largest known answer, a page of 1,000 keys, has about 2 MB.
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+class RequestTooLateError(Exception):
+    """A request was not sent, because what allowed it holds no more."""
+
+
+_allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
+
+
+@contextmanager
+def sent_only_if(allowed: Callable[[], bool] | None) -> Iterator[None]:
+    """Have requests ask, right before their first byte, whether they may still be sent.
+
+    Names are looked up and connections made before that, and the process may be stopped meanwhile.
+
+    :param allowed: answers; ``None`` for always. Where it says no, :class:`RequestTooLateError` is raised.
+    """
+    token = _allowed.set(allowed)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+async def _ask(*_: object) -> None:
+    allowed = _allowed.get()
+    if allowed is not None and not allowed():
+        raise RequestTooLateError("it was not sent in time")
 
 
 def open_session(*, max_answer_bytes: int = MAX_ANSWER_BYTES, **options: Any) -> aiohttp.ClientSession:
@@ -47,11 +77,15 @@ def open_session(*, max_answer_bytes: int = MAX_ANSWER_BYTES, **options: Any) ->
                 self._body = b"".join(chunks)
             return self._body
 
+    trace = aiohttp.TraceConfig()
+    # In spite of its name it is called when the connection is there and nothing is written yet.
+    trace.on_request_headers_sent.append(_ask)
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         response_class=BoundedResponse,
         auto_decompress=False,
         headers={"Accept-Encoding": "identity"},
+        trace_configs=[trace],
         **options,
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_oss_async.clients.errors import Failure, sdk_failure, service_error
+from airflow_provider_oss_async.clients.http import sent_only_if
 from airflow_provider_oss_async.clients.media_info import parse_media_info
 from airflow_provider_oss_async.exceptions import OSSServiceError
 
@@ -110,13 +111,20 @@ class OSSClient:
         return await self._credentials()
 
     async def process_object(
-        self, bucket: str, key: str, process: str, *, timeout: float
+        self,
+        bucket: str,
+        key: str,
+        process: str,
+        *,
+        timeout: float,
+        allowed: Callable[[], bool] | None = None,
     ) -> ProcessAnswer | Failure:
         """Submit an asynchronous process, once.
 
         https://www.alibabacloud.com/help/en/oss/user-guide/asynchronous-processing
 
         :param timeout: seconds for the request as a whole.
+        :param allowed: asked right before the first byte; where it says no, nothing is sent.
         :return: the answer, or what went wrong: never an exception, since a job may be running.
         """
         from alibabacloud_oss_v2.models import AsyncProcessObjectRequest
@@ -132,8 +140,9 @@ class OSSClient:
         try:
             # The SDK's own retries repeat a request whose answer was lost, and each repetition is a job.
             # And not wait_for: in Python 3.11 it loses a cancellation that comes together with the answer.
-            async with asyncio.timeout(timeout):
-                result: Any = await self.sdk.async_process_object(request, retry_max_attempts=1)
+            with sent_only_if(allowed):
+                async with asyncio.timeout(timeout):
+                    result: Any = await self.sdk.async_process_object(request, retry_max_attempts=1)
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -172,13 +172,18 @@ async def submit(
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-async def submit_attempt(oss: OSSClient, request: JobRequest, *, timeout: float = 60.0) -> OSSJob:
+async def submit_attempt(
+    oss: OSSClient, request: JobRequest, *, timeout: float = 60.0, intent_at: float | None = None
+) -> OSSJob:
     """Submit a job with one request at most, for callers that store their intents themselves.
 
     :param timeout: seconds for the request; default 60.
+    :param intent_at: when the intent was stored, epoch seconds (float); nothing is sent when that is more
+        than 5 s ago.
     :raises OSSSubmitError: as :func:`submit`.
     """
-    return await _attempt(oss, request, timeout, None, INTENT_MAX_AGE)
+    age = None if intent_at is None else _Age(intent_at, time.monotonic() - (time.time() - intent_at))
+    return await _attempt(oss, request, timeout, None, INTENT_MAX_AGE, age)
 
 
 async def _attempt(
@@ -187,6 +192,7 @@ async def _attempt(
     timeout: float,
     before_attempt: Callable[[], None] | None,
     intent_max_age: float,
+    age: _Age | None = None,
 ) -> OSSJob:
     source, text = request.source, request.process.encode()
     try:
@@ -196,7 +202,7 @@ async def _attempt(
             error_text(f"Nothing was submitted: {error}", source=source, target=request.target),
             **{**error.fields, "source": str(source), "target": request.target},
         ) from None
-    if before_attempt is not None and not await _stored_in_time(before_attempt, intent_max_age):
+    if before_attempt is not None and (age := await _store(before_attempt, intent_max_age)) is None:
         advice = "Check the API server and the database of Airflow: the task state store is too slow."
         raise OSSSubmitNotSentError(
             error_text(
@@ -209,7 +215,13 @@ async def _attempt(
             source=str(source),
             target=request.target,
         )
-    answer = await oss.process_object(source.bucket, source.key, text, timeout=timeout)
+    answer = await oss.process_object(
+        source.bucket,
+        source.key,
+        text,
+        timeout=timeout,
+        allowed=None if age is None else lambda: age.seconds <= intent_max_age,
+    )
     if isinstance(answer, Failure):
         raise _submit_error(answer, request)
     if answer.task_id:
@@ -245,15 +257,29 @@ async def _attempt(
     )
 
 
-async def _stored_in_time(store: Callable[[], None], max_age: float) -> bool:
-    """Store the intent, again where the process was stopped meanwhile: it may have been superseded."""
+@dataclass(frozen=True, slots=True)
+class _Age:
+    """Of an intent, by both clocks: not all run on while a machine is suspended."""
+
+    wall: float = field(default_factory=time.time)
+    monotonic: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return max(time.time() - self.wall, time.monotonic() - self.monotonic)
+
+
+async def _store(store: Callable[[], None], max_age: float) -> _Age | None:
+    """Store the intent, again where the process was stopped meanwhile: it may have been superseded.
+
+    :return: its age; ``None`` where it was always too old.
+    """
     for _ in range(INTENT_ATTEMPTS):
-        began = time.time(), time.monotonic()
+        age = _Age()
         await asyncio.to_thread(store)
-        # Not all clocks run on while a machine is suspended.
-        if max(time.time() - began[0], time.monotonic() - began[1]) <= max_age:
-            return True
-    return False
+        if age.seconds <= max_age:
+            return age
+    return None
 
 
 def _accepted_at(date: str) -> str:

@@ -551,6 +551,20 @@ class TestIntents:
         assert pauses == []
         assert len(wire.requests) == 1
 
+    async def test_a_process_that_is_stopped_after_it_sends_nothing_with_it(self, wire: Wire) -> None:
+        """As by SIGSTOP, while the connection is made."""
+        wire.answer(200, '{"TaskId": "T"}')
+        loop, stored = asyncio.get_running_loop(), [0]
+
+        def store() -> None:
+            stored[0] += 1
+            if stored[0] == 1:
+                # Two rounds of the event loop later the intent was found new, and nothing is written yet.
+                loop.call_soon_threadsafe(loop.call_soon, loop.call_soon, time.sleep, 1.0)
+
+        job = await self.submit(wire, store, intent_max_age=0.5)
+        assert (job.task_id, len(wire.requests), stored) == ("T", 1, [2])
+
     async def test_a_store_that_is_always_slow_prevents_the_request(self, wire: Wire) -> None:
         calls: list[float] = []
 
@@ -564,6 +578,13 @@ class TestIntents:
             await self.submit(wire, store, intent_max_age=0.01)
         assert len(calls) == INTENT_ATTEMPTS * ATTEMPTS
         assert wire.requests == []
+
+
+async def test_one_attempt_is_not_sent_with_an_old_intent(wire: Wire) -> None:
+    async with open_services(wire_settings(wire)) as services:
+        with pytest.raises(OSSSubmitNotSentError, match="not sent in time"):
+            await submit_attempt(services.oss, request(), intent_at=time.time() - 6)
+    assert wire.requests == []
 
 
 async def test_one_attempt_is_one_request(wire: Wire) -> None:

@@ -11,6 +11,7 @@ from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_oss_async.operators.audio import OSSAudioConcatOperator
 from airflow_provider_oss_async.operators.base import OSSAsyncBaseOperator
+from airflow_provider_oss_async.operators.batch import OSSAsyncProcessBatchOperator
 from airflow_provider_oss_async.operators.document import OSSDocumentConvertOperator
 from airflow_provider_oss_async.operators.process import OSSAsyncProcessOperator
 from airflow_provider_oss_async.operators.specification import OSSSpecificationOperator
@@ -20,6 +21,7 @@ from airflow_provider_oss_async.operators.video import (
     OSSVideoSnapshotsOperator,
 )
 from airflow_provider_oss_async.process import ProcessError, Style, VideoConvert
+from airflow_provider_oss_async.process.presets import preset
 from tests import generate
 from tests.support.specifications import required
 
@@ -282,3 +284,22 @@ def test_the_sources_extension_tells_its_format() -> None:
     task.build_request()
     (warning,) = task.warnings()
     assert "not for xlsx: the job may fail" in warning
+
+
+def test_the_rendered_template_shows_every_argument_of_a_preset() -> None:
+    from airflow.serialization.helpers import serialize_template_field
+
+    process = preset("h264_720p", frame_rate=25)
+    common: dict[str, Any] = {"task_id": "t", "process": process, "target": "out/{barename}.mp4"}
+    for task in (
+        OSSAsyncProcessOperator(source="a.mov", **common),
+        OSSAsyncProcessBatchOperator(sources=["a.mov"], **common),
+    ):
+        shown = serialize_template_field(task.process, "process")
+        for name, value in process.values.items():
+            assert f"{name}={value!r}" in str(shown)
+    # Or as arguments of its own operator, where there may be templates.
+    single = OSSVideoConvertOperator(
+        task_id="s", source="a.mov", **{**process.values, "frame_rate": "{{ params.rate }}"}
+    )
+    assert (single.width, single.frame_rate) == (1280, "{{ params.rate }}")

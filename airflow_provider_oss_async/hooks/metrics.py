@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_oss_async.jobs.job import OSSJob
 
 #: Name (below ``oss_async.``) and meaning of every metric; ``wait_seconds`` is a timer, the others are
@@ -46,7 +48,9 @@ def observe_seconds(name: str, seconds: float) -> None:
     Stats.timing(f"oss_async.{name}", seconds * 1000)
 
 
-def observe_wait(job: OSSJob) -> None:
-    """Record for how long a task has waited for a job whose result it has now."""
+def observe_result(job: OSSJob, result: Mapping[str, Any]) -> None:
+    """Record for how long a task has waited for a job whose result it has now, and whether that differs."""
+    if result.get("verification", {}).get("verdict") == "differs":
+        count("outputs_mismatched")
     if job.submitted is not None:
         observe_seconds("wait_seconds", max(0.0, time.time() - job.submitted))

@@ -401,7 +401,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
         return failed(context, error, submits=not same)
 
     def _succeed(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
-        from airflow_provider_oss_async.hooks.metrics import count, observe_wait
+        from airflow_provider_oss_async.hooks.metrics import observe_result
         from airflow_provider_oss_async.jobs.job import OSSJob
 
         outputs = result["outputs"]
@@ -412,9 +412,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             self.log.info("Succeeded with outputs %s; job %s", written, result["task_id"])
             if not outputs and result["target"]:
                 self.log.warning("No object like %s was found after the job", result["target"])
-            observe_wait(job)
-        if result.get("verification", {}).get("verdict") == "differs":
-            count("outputs_mismatched")
+            observe_result(job, result)
         context["ti"].xcom_push(key="outputs", value=outputs)
         for outlet in self.outlets:
             if (uri := getattr(outlet, "uri", None)) is not None and uri.startswith("oss://"):

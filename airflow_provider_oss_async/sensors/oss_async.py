@@ -186,11 +186,11 @@ class OSSAsyncTaskSensor(BaseSensorOperator):
 
     def _push(self, context: Context, result: dict[str, Any]) -> None:
         """Push what comes of a job beside its result, and record how long it took."""
-        from airflow_provider_oss_async.hooks.metrics import observe_wait
+        from airflow_provider_oss_async.hooks.metrics import observe_result
         from airflow_provider_oss_async.jobs.job import OSSJob
 
         context["ti"].xcom_push(key="outputs", value=result["outputs"])
-        observe_wait(OSSJob.from_dict(result))
+        observe_result(OSSJob.from_dict(result), result)
 
     def _failed(self, context: Context, error: OSSAsyncError) -> OSSAsyncError:
         from airflow_provider_oss_async.operators.final_errors import failed

@@ -164,10 +164,10 @@ class OSSAsyncTaskTrigger(BaseTrigger):
             outcome = failure if spec is None else with_job(failure, spec.job)
         event = TriggerEvent(event_of(outcome))  # type: ignore[no-untyped-call]
         if self.end_from_trigger and isinstance(outcome, dict) and await self._push(outcome):
-            from airflow_provider_oss_async.hooks.metrics import observe_wait
+            from airflow_provider_oss_async.hooks.metrics import observe_result
 
             if spec is not None:
-                observe_wait(spec.job)
+                observe_result(spec.job, outcome)
             success = TaskSuccessEvent()
             # Where the triggerer is not Airflow's own, as in dag.test(), a worker goes on with the payload.
             success.payload = event.payload

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
-from airflow_provider_oss_async.exceptions import OSSJobFailedError
+from airflow_provider_oss_async.exceptions import OSSJobFailedError, OSSOutputMismatchError
 from airflow_provider_oss_async.hooks.metrics import METRICS, count, observe_seconds
 from airflow_provider_oss_async.jobs.job import OSSJob
 from airflow_provider_oss_async.jobs.wait_specification import WaitSpecification
@@ -146,8 +146,16 @@ def test_waiting_counts_the_same_wherever_it_ends(
     statsd: StatsD, stand: Stand, monkeypatch: pytest.MonkeyPatch, end_from_trigger: bool
 ) -> None:
     Supervisor().install(monkeypatch)
+    stand.service.add_fault("output_empty")
     job = video(wait_for_completion=False).execute(new_context())
-    spec = WaitSpecification(OSSJob.from_dict(job), "imm", time.time() + 10, max_poll_interval=0.2)
+    spec = WaitSpecification(
+        OSSJob.from_dict(job),
+        "imm",
+        time.time() + 10,
+        max_poll_interval=0.2,
+        verify_output="exists",
+        if_output_differs="warn",
+    )
     trigger = OSSAsyncTaskTrigger(wait_specification=spec.to_dict(), end_from_trigger=end_from_trigger)
     trigger.task_instance = TASK_INSTANCE
     statsd.received()
@@ -159,7 +167,20 @@ def test_waiting_counts_the_same_wherever_it_ends(
     assert isinstance(event, TaskSuccessEvent) is end_from_trigger
     if not end_from_trigger:
         video().execute_complete(new_context(), event.payload)
-    assert 0 < statsd.received()["wait_seconds"] < 30
+    counted = statsd.received()
+    assert 0 < counted["wait_seconds"] < 30
+    assert counted["outputs_mismatched"] == 1
+
+
+@pytest.mark.usefixtures("quick", "connect")
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_an_output_that_differs_is_counted_once(statsd: StatsD, stand: Stand, deferrable: bool) -> None:
+    stand.service.add_fault("job_delay", seconds=0.3)
+    stand.service.add_fault("output_empty")
+    with pytest.raises(OSSOutputMismatchError):
+        run_to_end(video(verify_output="exists", deferrable=deferrable), new_context())
+    counted = statsd.received()
+    assert (counted["outputs_mismatched"], counted.get("jobs_failed")) == (1, None)
 
 
 @pytest.mark.usefixtures("quick", "connect")

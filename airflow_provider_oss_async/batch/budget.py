@@ -28,7 +28,7 @@ import asyncio
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,8 +44,6 @@ from airflow_provider_oss_async.process.media import AUDIO_CONTAINERS
 from airflow_provider_oss_async.process.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airflow_provider_oss_async.clients.media_info import MediaInfo, MediaKind
     from airflow_provider_oss_async.jobs.services import Services
     from airflow_provider_oss_async.jobs.submission import JobRequest
@@ -57,6 +55,8 @@ SIZES = ("640x480", "1280x720", "1920x1080", "2560x1440", "3840x2160")
 LARGER = "larger"
 #: Requests at once, and the largest ``probe_sample``.
 _CONCURRENCY, MAX_SAMPLE = 16, 100_000
+#: Objects that are probed together.
+SLICE = 256
 #: Seconds to which results are rounded up where the table does not say it: a careful guess.
 ROUND_UP_SECONDS = 60
 #: Operations whose results are counted in minutes.
@@ -254,15 +254,17 @@ def size_class(size: tuple[int, int] | None, classes: Sequence[str]) -> str:
     return LARGER
 
 
-@dataclass(slots=True)
-class Job:
+class Job(NamedTuple):
     """A job to be counted.
 
+    :param operation: such as ``video/convert``.
     :param size: bytes of its source; below 0 where not known.
+    :param request: makes the request, which is needed only for jobs that are probed.
     """
 
-    request: JobRequest
-    size: int = -1
+    operation: str
+    size: int
+    request: Callable[[], JobRequest]
 
 
 async def estimate(
@@ -285,13 +287,13 @@ async def estimate(
     :raises OSSServiceError: the right is missing, or there is no answer.
     """
     table = prices or Prices()
-    operations = Counter(job.request.process.operation for job in jobs)
+    operations = Counter(job.operation for job in jobs)
     notes: list[str] = []
     if any(operation.startswith("style/") for operation in operations):
         notes.append("what a style makes is known to OSS alone")
     if pages := sum(n for name, n in operations.items() if name not in _TIMED and "style/" not in name):
         notes.append(f"pages, frames and sheets that {pages} jobs write are not counted, only the jobs")
-    timed = [job for job in jobs if job.request.process.operation in _TIMED]
+    timed = [job for job in jobs if job.operation in _TIMED]
     if timed and not probe:
         notes.append(f"minutes: {len(timed)} media jobs were not probed (probe=True)")
     totals: dict[tuple[str, str, bool], float] = {}
@@ -334,13 +336,15 @@ def _spread(jobs: Sequence[Job], count: int | None) -> list[Job]:
 async def _probe(services: Services, jobs: Sequence[Job]) -> list[Result | None]:
     """Return what each job will write; ``None`` where its source could not be read."""
     limit = asyncio.Semaphore(_CONCURRENCY)
-    asked: dict[tuple[str, str], asyncio.Task[MediaInfo | None]] = {}
+    #: What is known of the further objects of merges, which many jobs may share.
+    shared: dict[str, MediaInfo | None] = {}
 
-    async def ask(bucket: str, key: str, kind: MediaKind) -> MediaInfo | None:
+    async def ask(uri: ObjectURI, kind: MediaKind) -> MediaInfo | None:
         async with limit:
             try:
                 return await retry(
-                    lambda: services.oss.media_info(bucket, key, kind), seconds=services.timing.retry_seconds
+                    lambda: services.oss.media_info(uri.bucket, uri.key, kind),
+                    seconds=services.timing.retry_seconds,
                 )
             except OSSServiceError as error:
                 passing = isinstance(error, OSSThrottledError | OSSUnavailableError)
@@ -350,25 +354,26 @@ async def _probe(services: Services, jobs: Sequence[Job]) -> list[Result | None]
                 return None
 
     async def measure(job: Job) -> Result | None:
-        process = job.request.process
-        kind = _TIMED[process.operation]
-        keys = [job.request.source.key, *(segment.object for segment in process.segments)]
-        names = [(job.request.source.bucket, key) for key in keys]
-        for name in names:
-            if name not in asked:
-                asked[name] = group.create_task(ask(*name, kind))
-        infos = [await asked[name] for name in names]
-        if infos[0] is None:
-            return None
-        others = {key: info for key, info in zip(keys[1:], infos[1:], strict=True) if info is not None}
-        return result_of(read_specification(process), infos[0], others)
+        request = job.request()
+        kind, source = _TIMED[job.operation], request.source
+        info = await ask(source, kind)
+        others: dict[str, MediaInfo] = {}
+        for key in {segment.object for segment in request.process.segments}:
+            if key not in shared:
+                shared[key] = await ask(ObjectURI(source.bucket, key), kind)
+            if (other := shared[key]) is not None:
+                others[key] = other
+        return None if info is None else result_of(read_specification(request.process), info, others)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(measure(job)) for job in jobs]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    results: list[Result | None] = []
+    for begin in range(0, len(jobs), SLICE):
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(measure(job)) for job in jobs[begin : begin + SLICE]]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        results += [task.result() for task in tasks]
+    return results
 
 
 def _minutes(

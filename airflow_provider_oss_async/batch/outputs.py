@@ -29,6 +29,8 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 #: Jobs whose outputs are looked at at once.
 _CONCURRENCY = 8
 MAX_OBJECTS = 1_000_000
+#: Objects whose outputs are looked at together.
+SLICE = 256
 
 
 def expectation(
@@ -115,11 +117,13 @@ async def incomplete_outputs(
     reasons = [state.reason for state in states]
     if verify_output == "media":
         sound = [index for index, state in enumerate(states) if not state.reason]
-        found = await asyncio.gather(
-            *(difference(plan.rows[index], states[index].outputs) for index in sound)
-        )
-        for index, text in zip(sound, found, strict=True):
-            reasons[index] = text
+        for begin in range(0, len(sound), SLICE):
+            part = sound[begin : begin + SLICE]
+            found = await asyncio.gather(
+                *(difference(plan.rows[index], states[index].outputs) for index in part)
+            )
+            for index, text in zip(part, found, strict=True):
+                reasons[index] = text
     incomplete = [
         {
             "source": str(ObjectURI.parse(row.source, default_bucket=plan.bucket)),

@@ -25,7 +25,7 @@ from airflow_provider_oss_async.process import SPECIFICATIONS, ObjectURI, Proces
 from airflow_provider_oss_async.process.naming import check_outputs, outputs_of, source_variables
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from airflow_provider_oss_async.batch.sources import Candidate
     from airflow_provider_oss_async.clients.oss import ListedObject
@@ -55,6 +55,8 @@ class RequestBuilder:
         self._spec = spec
         self._process = read_process(spec.process, {})
         known: Any = self._process
+        #: Such as ``video/convert``.
+        self.operation: str = known.operation
         if isinstance(known, Process):
             known = SPECIFICATIONS[known.operation]
         #: IMM task type of all jobs.
@@ -358,10 +360,16 @@ class _Planner:
 
     async def estimate(self) -> dict[str, Any]:
         """Return what the jobs will come to."""
-        spec, jobs = self._spec, []
+        spec = self._spec
+
+        def request_of(row: Row) -> Callable[[], JobRequest]:
+            return lambda: self._builder.request(
+                ObjectURI.parse(row.source, default_bucket=self.plan.bucket), row.target, row.arguments
+            )
+
+        jobs = []
         for index, row in enumerate(self.plan.rows):
-            source = ObjectURI.parse(row.source, default_bucket=self.plan.bucket)
-            jobs.append(Job(self._builder.request(source, row.target, row.arguments), row.size))
+            jobs.append(Job(self._builder.operation, row.size, request_of(row)))
             if index % TURN == 0:
                 await asyncio.sleep(0)
         prices = Prices.read(spec.prices) if spec.prices else None

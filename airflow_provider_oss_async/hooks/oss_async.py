@@ -508,7 +508,8 @@ class OSSAsyncHook(BaseHook):
             state = await services.oss.head(uri.bucket, uri.key)
             if state is None:
                 raise ProcessError(f"source={shown(source)} does not exist")
-            found = await estimate(services, [Job(request, state.size)], probe=probe, prices=table)
+            job = Job(request.process.operation, state.size, lambda: request)
+            found = await estimate(services, [job], probe=probe, prices=table)
         return {"objects": 1, "bytes": state.size, **found}
 
     def estimate(self, source: str, process: str | Process | Specification, **options: Any) -> dict[str, Any]:

@@ -203,8 +203,11 @@ def filled(stand: Any, connect: Any, quick: None, clips: dict[str, bytes]) -> An
 
 
 def jobs(spec: Specification | Style, *keys: str, size: int = -1) -> list[Job]:
-    uris = [ObjectURI("media", f"in/{key}.mp4") for key in keys]
-    return [Job(build_request(spec, uri, ObjectURI("media", f"o/{uri.key}/f")), size) for uri in uris]
+    def job(uri: ObjectURI) -> Job:
+        request = build_request(spec, uri, ObjectURI("media", f"o/{uri.key}/f"))
+        return Job(request.process.operation, size, lambda: request)
+
+    return [job(ObjectURI("media", f"in/{key}.mp4")) for key in keys]
 
 
 async def estimated(found: list[Job], **options: Any) -> dict[str, Any]:

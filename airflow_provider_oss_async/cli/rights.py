@@ -29,7 +29,7 @@ FEATURES = {
     "imm": '`completion="imm"`',
     "smq": '`completion="smq"`',
     "object": '`completion="object"`',
-    "media": '`verify_output="media"`, `media_info`',
+    "media": '`verify_output="media"`, `media_info`, `probe`, `max_cost`, `estimate`',
     "batch": "batches",
     "events": "events of objects and jobs",
     "verify": "`airflow oss-async verify`",

@@ -639,7 +639,7 @@ class BatchRunner:
         report = await check_job(self._services, job, self._spec.verify_output)
         if report.differences:
             self._count("outputs_mismatched")
-            message = "; ".join(map(str, report.differences))
+            message = report.text
             warn_rate_limited("An output of the batch is not what was asked for: %s", message)
             return "s" if self._spec.if_output_differs == "warn" else "f", MISMATCH, message
         if report.reasons:

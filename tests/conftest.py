@@ -16,12 +16,15 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "
     del os.environ[_name]
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from tests.support.stand import Stand  # noqa: E402
 
+# A busy machine is no failure. Failures are found again from their printed example: nothing is kept on disk.
+settings.register_profile("all", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 # For Airflows and Pythons beside the one that all tests run on: pytest --hypothesis-profile=few.
-settings.register_profile("few", max_examples=10)
+settings.register_profile("few", settings.get_profile("all"), max_examples=10)
+settings.load_profile("all")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

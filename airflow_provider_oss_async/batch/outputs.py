@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 Level = Literal["exists", "media"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-#: Jobs whose outputs are looked at at once.
+#: Jobs whose outputs are inspected at once.
 _CONCURRENCY = 8
 MAX_OBJECTS = 1_000_000
-#: Objects whose outputs are looked at together.
+#: Objects whose outputs are inspected together.
 SLICE = 256
 
 

@@ -148,7 +148,7 @@ class BatchRunner:
         self._submitting = 0
         #: Objects whose intent is stored or about to be, and whose request is certainly not sent.
         self._intents: set[int] = set()
-        #: Index of the first object that was not looked at since the batch was begun or resumed.
+        #: Index of the first object that was not considered since the batch was begun or resumed.
         self._next = 0
         #: Objects that an earlier writer had submitted or was about to submit.
         self._resumed: set[int] = set()

@@ -413,7 +413,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "text, or fails in words of the table of errors.",
         "watermarks",
         "a picture without one is read",
-        "Set missing_ok=True, and look at code and text.",
+        "Set missing_ok=True, and check code and text.",
         _watermark,
     ),
     Assumption(
@@ -428,7 +428,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "media-info",
         "`video/info` tells container, duration and streams of an output as soon as its job has succeeded.",
         "`verify_output`",
-        "the result of a conversion is looked at",
+        "the result of a conversion is inspected",
         'Set verify_output="exists", or leave it out.',
         _media_info,
     ),

@@ -112,7 +112,7 @@ _SAME_REQUEST = "not asked: the package sends the request for several messages"
 #: Why there is no question for the others.
 NOT_ASKED = {
     "oss:ProcessImm": _ONLY_A_JOB,
-    "imm:DetectMediaMeta": "only a look at a media file shows it, which is billed",
+    "imm:DetectMediaMeta": "only inspecting a media file shows it, which is billed",
     "imm:CreateMediaConvertTask": _ONLY_A_JOB,
     "imm:CreateOfficeConversionTask": _ONLY_A_JOB,
     "imm:CreateDecodeBlindWatermarkTask": _ONLY_A_JOB,

@@ -178,7 +178,7 @@ class Run:
 
 
 async def observe(services: Services, trials: Sequence[Trial], run: Run) -> Observations:
-    """Upload the samples, run the jobs, look at them, and remove everything again.
+    """Upload the samples, run the jobs, inspect them, and remove everything again.
 
     :raises OSSServiceError: the samples cannot be uploaded, or IMM refuses to tell.
     """

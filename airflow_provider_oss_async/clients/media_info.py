@@ -112,7 +112,7 @@ class MediaInfo:
     :param video: the video streams, covers included; ``()`` where it is certain that there is none.
     :param audio: the audio streams; ``()`` where it is certain that there is none.
     :param image: of ``image/info`` only.
-    :param etag: entity tag of the version that was looked at (str), without quotes.
+    :param etag: entity tag of the version that was inspected (str), without quotes.
     :param modified: when that was written, in epoch seconds (float); 0 where not known.
     """
 

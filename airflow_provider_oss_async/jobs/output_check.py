@@ -1,9 +1,9 @@
 """Whether the outputs of a job are what was asked for: ``verify_output``.
 
 ``exists``: each output is there, not empty, and newer than the submission. ``media``: also, some of them are
-looked at with OSS's ``video/info``, ``audio/info`` and ``image/info``, and a PDF with ranged reads. What the
-service does not say is not known, and never a difference. A source is looked at only where an output cannot
-be judged without it. What could not be looked at is not verified, and no failure of the job.
+inspected with OSS's ``video/info``, ``audio/info`` and ``image/info``, and a PDF with ranged reads. What the
+service does not say is not known, and never a difference. A source is inspected only where an output cannot
+be judged without it. What could not be inspected is not verified, and no failure of the job.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 MISMATCH, NOT_VERIFIED = "OutputMismatch", "OutputNotVerified"
 Verdict = Literal["matches", "differs", "not verified"]
 
-#: Outputs of one job that are looked at: the first, the last, and some in between.
+#: Outputs of one job that are inspected: the first, the last, and some in between.
 SAMPLE = 5
 #: Attempts of one request: an output may be visible a moment later, and the service may be busy.
 ATTEMPTS = 3
@@ -104,13 +104,13 @@ class OutputReport:
     """What a check has shown.
 
     :param level: ``exists`` or ``media``.
-    :param looked_at: URIs of the outputs that were looked at.
+    :param inspected: URIs of the outputs that were inspected.
     :param reasons: why something could not be verified.
     """
 
     level: str
     differences: list[Difference] = field(default_factory=list)
-    looked_at: list[str] = field(default_factory=list)
+    inspected: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     @property
@@ -297,7 +297,7 @@ class _Check:
         self._sources: dict[str, asyncio.Task[MediaInfo | None]] = {}
 
     async def all(self, outputs: Sequence[OutputObject]) -> None:
-        """Check how many outputs there are, and look at some of them."""
+        """Check how many outputs there are, and inspect some of them."""
         try:
             await self._compare_number(outputs)
             first, *others = sample(outputs)
@@ -329,7 +329,7 @@ class _Check:
         except OSSAsyncError as error:
             self._report.reasons.append(str(error))
         else:
-            self._report.looked_at.append(str(uri))
+            self._report.inspected.append(str(uri))
 
     # Requests
 
@@ -357,21 +357,21 @@ class _Check:
         return await self._request(lambda: self._services.oss.media_info(uri.bucket, uri.key, kind), uri)
 
     async def _source_info(self, key: str) -> MediaInfo | None:
-        """Return what is known of a source, which is looked at once.
+        """Return what is known of a source, which is inspected once.
 
         :param key: of a merged object; empty for the source of the job.
         """
         if key not in self._sources:
-            self._sources[key] = asyncio.create_task(self._look_at_source(key))
+            self._sources[key] = asyncio.create_task(self._inspect_source(key))
         return await self._sources[key]
 
-    async def _look_at_source(self, key: str) -> MediaInfo | None:
+    async def _inspect_source(self, key: str) -> MediaInfo | None:
         uri = ObjectURI(self._source.bucket, key) if key else self._source
         kind = media_kind(uri.key) or ("audio" if self._expected.kind == "audio" else "video")
         try:
             info = await self._info(uri, kind)
         except OSSAsyncError as error:
-            self._report.reasons.append(f"the source could not be looked at: {error}")
+            self._report.reasons.append(f"the source could not be inspected: {error}")
             return None
         if self._since is not None and info.modified > self._since + _CLOCKS:
             self._report.reasons.append(f"{uri} was overwritten after the submission")
@@ -460,7 +460,7 @@ class _Check:
                     continue
                 source = await self._source_info(part.object)
                 if source is None or source.duration is None:
-                    # Where it could not be looked at, the reason has been noted.
+                    # Where it could not be inspected, the reason has been noted.
                     return
                 asked += part.length(source.duration)
                 estimated |= bool(source.formats & _ESTIMATED)

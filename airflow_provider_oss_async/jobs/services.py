@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Jobs whose outputs are searched at once. The session has 100 connections, and IMM and SMQ need some too.
 OUTPUT_SEARCHES = 64
-#: Outputs that are looked at once. These requests can take minutes, and must not hold up the searches.
+#: Outputs that are inspected at once. These requests can take minutes, and must not hold up the searches.
 OUTPUT_CHECKS = 32
 
 
@@ -32,7 +32,7 @@ class Services:
     :param queue_consumer: receives completion messages, ``None`` if the connection names no queue.
     :param timing: configured intervals.
     :param output_searches: to be held while the outputs of a job are searched.
-    :param output_checks: to be held while an output is looked at.
+    :param output_checks: to be held while an output is inspected.
     """
 
     oss: OSSClient

@@ -396,7 +396,7 @@ class OSSAsyncBaseOperator(OSSAsyncTask):
             self._job = OSSJob.from_dict(error.job)
         elif self._job is not None:
             error = with_job(error, self._job)
-        # A retry looks at the output of the same job; without a store to know it, it would pay for another.
+        # A retry inspects the output of the same job; without a store to know it, it would pay for another.
         same = isinstance(error, OSSOutputMismatchError) and not (self.retry_failed_job or HAS_RETRY_POLICY)
         return failed(context, error, submits=not same)
 

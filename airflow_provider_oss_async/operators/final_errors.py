@@ -49,7 +49,7 @@ class FinalJobLostError(OSSJobLostError, AirflowFailException):
 
 
 class FinalOutputMismatchError(OSSOutputMismatchError, AirflowFailException):
-    """The output is not what was asked for, and a retry could only look at it again. Final."""
+    """The output is not what was asked for, and a retry could only inspect it again. Final."""
 
 
 _FINAL: tuple[type[OSSAsyncError], ...] = (FinalProcessError, FinalConnectionError, FinalTargetExistsError)

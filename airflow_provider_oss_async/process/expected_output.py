@@ -145,7 +145,7 @@ class ExpectedFrames:
 class ExpectedOutput:
     """An output, or each of several.
 
-    :param kind: how it is looked at: ``video``, ``audio``, ``image``, ``pdf`` or ``text``.
+    :param kind: how it is inspected: ``video``, ``audio``, ``image``, ``pdf`` or ``text``.
     :param formats: names of the format, of which one must be there.
     :param video: ``None`` where there must be none.
     :param audio: ``None`` where there must be none.

@@ -402,7 +402,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--jobs", default="100,1000,10000", help="numbers of waiting jobs")
     parser.add_argument("--seconds", type=float, help="length of the window")
-    parser.add_argument("--interval", type=float, help="seconds between two looks at a job")
+    parser.add_argument("--interval", type=float, help="seconds between two polls of a job")
     parser.add_argument("--kinds", default=",".join(KINDS), help="what to measure")
     parser.add_argument("--client", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)

@@ -185,7 +185,7 @@ async def test_a_difference_says_what_was_asked_for_and_found(media: Services) -
     assert str(found) == "size is 320 x 180 px, and 640 x any px was asked for (oss://media/wide.mp4)"
 
 
-async def test_sources_are_looked_at_only_where_they_are_needed(media: Services, real: Stand) -> None:
+async def test_sources_are_inspected_only_where_they_are_needed(media: Services, real: Stand) -> None:
     for spec, requests in (
         (transcode(width=320, frame_rate=25, duration=2), 1),
         (transcode(duration=60), 2),
@@ -243,7 +243,7 @@ async def test_how_many_there_are(
         real.service.put(key, picture)
     report = await check(media, spec, "wide.mp4", *keys, target=target)
     assert {difference.what for difference in report.differences} == differing, report
-    assert len(report.looked_at) == min(len(keys), 5)
+    assert len(report.inspected) == min(len(keys), 5)
     assert report.reasons == []
 
 
@@ -311,7 +311,7 @@ async def test_a_pdf_has_head_and_tail(
 # What cannot be told
 
 
-async def test_what_cannot_be_looked_at_is_not_verified(media: Services, real: Stand) -> None:
+async def test_what_cannot_be_inspected_is_not_verified(media: Services, real: Stand) -> None:
     for fault, words in (
         ({"kind": "deny", "match": "imm:DetectMediaMeta"}, "imm:DetectMediaMeta"),
         ({"kind": "refuse", "match": "OSS:video/info", "times": 0}, "InternalError"),
@@ -324,7 +324,7 @@ async def test_what_cannot_be_looked_at_is_not_verified(media: Services, real: S
         assert report.verdict == "not verified"
         (reason,) = report.reasons
         assert words in reason
-        assert report.looked_at == []
+        assert report.inspected == []
 
 
 async def test_what_passes_is_tried_again(media: Services, real: Stand) -> None:
@@ -352,10 +352,10 @@ async def test_after_a_refusal_the_other_outputs_are_not_asked_for(media: Servic
     assert real.requests("OSS:image/info") - before == 1
 
 
-async def test_a_source_that_cannot_be_looked_at_is_no_difference(media: Services, real: Stand) -> None:
+async def test_a_source_that_cannot_be_inspected_is_no_difference(media: Services, real: Stand) -> None:
     report = await check(media, merge("none.mkv"), "wide.mp4", "wide.mp4")
     assert report.verdict == "not verified"
-    assert "the source could not be looked at" in report.reasons[0]
+    assert "the source could not be inspected" in report.reasons[0]
     # One that was overwritten says nothing of what was processed.
     report = await check(media, transcode(start=1.2), "wide.mp4", "wide.mp4", since=time.time() - 3600)
     assert report.verdict == "not verified"

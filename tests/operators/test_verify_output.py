@@ -44,7 +44,7 @@ def test_an_output_as_asked_for(stand: Stand, clip: bytes, deferrable: bool) -> 
         "verdict": "matches",
         "level": "media",
         "differences": [],
-        "looked_at": ["oss://media/out.mp4"],
+        "inspected": ["oss://media/out.mp4"],
         "reasons": [],
     }
     assert context["ti"].xcoms["outputs"] == ["oss://media/out.mp4"]
@@ -203,7 +203,7 @@ def test_the_sensor_checks_too(stand: Stand, deferrable: bool, then: str) -> Non
     else:
         with pytest.raises(OSSOutputMismatchError) as caught:
             run(sensor, new_context())
-        # A retry could only look at the output again.
+        # A retry could only inspect the output again.
         assert isinstance(caught.value, AirflowFailException)
 
 

@@ -37,7 +37,7 @@ def test_a_merge_that_lacks_a_clip_fails_in_the_triggerer_and_is_paid_for_once(
     finished = live.run("checked")
     verification = finished.returned("whole")["verification"]
     assert verification["verdict"] == "matches", verification
-    assert verification["looked_at"] == ["oss://media/checked/whole_merged.mp4"]
+    assert verification["inspected"] == ["oss://media/checked/whole_merged.mp4"]
     # One part of it was run by a worker.
     assert live.proxy.seen["begin", "checked/whole.mp4"] == 1
     failed = finished["first_clip"]

@@ -169,7 +169,12 @@ CASES: list[tuple[Specification, str, str, set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("spec", "source", "key", "differing"), CASES, ids=repr)
+def case_id(value: Any) -> str:
+    """The same in every process, for tests in parallel: the order of a set is not."""
+    return " and ".join(sorted(value)) if isinstance(value, set) else repr(value)
+
+
+@pytest.mark.parametrize(("spec", "source", "key", "differing"), CASES, ids=case_id)
 async def test_each_comparison(
     media: Services, spec: Specification, source: str, key: str, differing: set[str]
 ) -> None:

@@ -127,7 +127,7 @@ REFUSALS = {
     "right_refused": (403, "AccessDenied", "You have no right to access this object.", 0),
     "wrong_keys": (403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist.", 0),
     "archived_object": (403, "InvalidObjectState", "The operation is not valid for the object's state.", 0),
-    "outage": (503, "ServiceUnavailable", "Please reduce your request rate.", 4),
+    "outage": (503, "ServiceUnavailable", "Please reduce your request rate.", 2),
 }
 MODES = ("worker", "deferred")
 
@@ -138,7 +138,8 @@ def retries(live: LiveAirflow) -> Finished:
         row: [f"retries/{mode}/{row}.{'docx' if row in DOCUMENTS else 'mov'}" for mode in MODES]
         for row in RETRIES
     }
-    waits = [f"retries/{mode}/timeout.mov" for mode in MODES]
+    # An output would tell that there was a job.
+    waits = [*keys["timeout"], *keys["uncertain"]]
     live.put(*(key for row, found in keys.items() if row != "missing_source" for key in found))
     live.put(*(f"retries/{mode}/target_exists.mp4" for mode in MODES))
     live.put(*waits, gate=True)
@@ -169,7 +170,8 @@ def retries(live: LiveAirflow) -> Finished:
     live.proxy.planned |= dict.fromkeys(
         keys["uncertain"], Interruption("submit", answered=True, action="drop")
     )
-    finished = live.run("retries")
+    live.trigger("retries", "run")
+    finished = live.finished("retries", limit=1200)
     for key in waits:
         live.open_gate(key)
     return finished

@@ -166,8 +166,10 @@ class CeleryAirflow(LiveAirflow):
         return "".join(self.parts[name].log.read_text(errors="replace") for name in WORKERS)
 
     def stopped(self) -> None:
-        super().stopped()
-        shutil.rmtree(self._database, ignore_errors=True)
+        try:
+            super().stopped()
+        finally:
+            shutil.rmtree(self._database, ignore_errors=True)
 
 
 def _other_user() -> str:

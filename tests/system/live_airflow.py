@@ -248,8 +248,8 @@ class LiveAirflow:
         """Start the servers that the database needs."""
 
     def start(self) -> None:
-        self.start_platform()
         self.proxy.start()
+        self.start_platform()
         self.parts["stand-in"].start()
         self._migration.start()
         if self._migration.process.wait(LIMIT):

@@ -39,7 +39,7 @@ for seconds in {jobs}:
                 task_id=f"task_{{number}}",
                 source=f"{{seconds}}/{{number}}.wav",
                 target=f"{{seconds}}/{{number}}.mp3",
-                audio_format="mp3",
+                container="mp3",
                 deferrable=True,
             )
 """

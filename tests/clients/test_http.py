@@ -155,3 +155,10 @@ def test_endpoints(text: str, endpoint: Endpoint) -> None:
 def test_endpoints_that_are_none(text: str) -> None:
     with pytest.raises(OSSConnectionError, match="The IMM endpoint must be a host name"):
         Endpoint.parse(text, service="IMM")
+
+
+@pytest.mark.parametrize(
+    ("status", "ok"), [(199, False), (200, True), (204, True), (299, True), (300, False)]
+)
+def test_only_2xx_is_ok(status: int, ok: bool) -> None:
+    assert Answer(status, {}, b"").ok is ok

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -93,12 +93,15 @@ class Part:
     def suspend(self) -> None:
         """SIGSTOP, as when the machine is frozen."""
         for process in self.tree():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def resume(self) -> None:
         """SIGCONT."""
         for process in self.tree():
-            process.resume()
+            # One that goes on may end another that is still to be told.
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def tree(self) -> list[psutil.Process]:
         """Its process, and all below."""

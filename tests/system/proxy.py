@@ -76,7 +76,8 @@ class Proxy:
     def resume(self, key: str) -> None:
         """Let a suspended worker go on."""
         for process in self.suspended[key]:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def is_running(self, key: str) -> bool:
         """Whether a worker that was suspended is still there."""

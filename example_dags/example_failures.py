@@ -16,7 +16,9 @@ from airflow_provider_oss_async.operators.video import OSSVideoConvertOperator
 
 
 def alert(context: dict[str, Any]) -> None:
-    error = context["exception"]
+    # Airflow 3.2 does not always hand it over.
+    if (error := context.get("exception")) is None:
+        return
     print(f"{error.source} failed with {error.code}: {error.detail} {error.advice}")
     print(f"Paid for: job {error.job.get('task_id', 'none')}")
 

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.local.demo import samples
 from airflow_provider_oss_async.local.processing.ffmpeg import Media, probe
+from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ def run_on_event(run: Any, bag: Any, monkeypatch: pytest.MonkeyPatch) -> Callabl
     from airflow.models.asset import AssetEvent, AssetModel
     from sqlalchemy import select
 
+    pytest.importorskip("airflow.triggers.shared_stream", reason="this Airflow has no shared streams")
     from tests.support.shared_streams import Triggerer
 
     async def next_event(trigger: Any) -> Any:
@@ -421,8 +423,9 @@ def test_failures(run: Any, stand_in: LocalService) -> None:
     summary = run("example_failures", also="failed")["summary"]
     assert summary["code"] == "UnsupportedMedia"
     assert "cannot be read" in summary["detail"]
-    # One, although there are two retries.
-    assert jobs() - before == {summary["job"]["task_id"]}
+    # One, although there are two retries. Airflow 3.2 has no policy that would say so.
+    assert len(jobs() - before) == (1 if HAS_RETRY_POLICY else 3)
+    assert summary["job"]["task_id"] in jobs() - before
 
 
 def test_follow_by_id(run: Any) -> None:

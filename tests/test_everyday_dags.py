@@ -17,6 +17,7 @@ pytest.importorskip("imageio_ffmpeg", reason="the stand-in needs the extra 'loca
 from airflow_provider_oss_async.exceptions import ProcessError
 from airflow_provider_oss_async.hooks.oss_async import OSSAsyncHook
 from airflow_provider_oss_async.local.pytest_plugin import copy_source, oss_local
+from airflow_provider_oss_async.operators.retry_policy import HAS_RETRY_POLICY
 from tests.hooks.conftest import wire
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def test_a_lost_answer_makes_no_second_job(run_dag: Any, oss_local: LocalService
     assert oss_local.get("lesson.mp4") == b"video"
 
 
+@pytest.mark.skipif(not HAS_RETRY_POLICY, reason="this Airflow has no retry policies")
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_failed_job_is_paid_for_once_and_explained(
     run_dag: Any,
@@ -132,6 +134,7 @@ def test_a_failed_job_is_paid_for_once_and_explained(
     assert pull(run, "transcode", "job") == alert["job"]
 
 
+@pytest.mark.skipif(not HAS_RETRY_POLICY, reason="this Airflow hands no exception to such a callback")
 def test_a_wrong_argument_reaches_the_callback(
     run_dag: Any, oss_local: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

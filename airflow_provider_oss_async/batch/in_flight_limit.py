@@ -38,7 +38,7 @@ class InFlightLimit:
     def allowed(self, in_flight: int) -> int:
         """Return how many jobs may be under way.
 
-        :param in_flight: how many there are, with whom those that have ended shared the project.
+        :param in_flight: how many there are now; those that have ended shared the project with as many.
         """
         limit, slots = self._max_in_flight, self.engine_concurrency
         if slots is None:

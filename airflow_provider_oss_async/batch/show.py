@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_oss_async.batch.ledger import read_blocks
 from airflow_provider_oss_async.batch.manifest import iso
 from airflow_provider_oss_async.batch.state import FAILED, FINAL, STATES, BatchState
+from airflow_provider_oss_async.batch.summary import MAX_FAILURES
 from airflow_provider_oss_async.exceptions import LedgerError
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_oss_async.clients.oss import OSSClient
     from airflow_provider_oss_async.process import ObjectURI
-
-#: Failures that are shown.
-MAX_FAILURES = 20
 
 
 async def read_state(oss: OSSClient, uri: ObjectURI) -> BatchState:

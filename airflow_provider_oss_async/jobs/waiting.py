@@ -137,7 +137,7 @@ async def poll_before_deferral(services: Services, spec: WaitSpecification) -> J
         status = await poll_once(services, spec)
         if last or status.final:
             return status
-    raise AssertionError("the last attempt returns")
+    raise AssertionError("unreachable")  # pragma: no cover
 
 
 async def acknowledge(services: Services, spec: WaitSpecification) -> None:
